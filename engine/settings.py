@@ -1,0 +1,203 @@
+"""`colonnade.toml`: the store's format version, image roots and models."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from colonnade.engine.durable import atomic_write, exclusive_lock, store_errors
+from colonnade.engine.errors import InputError, StoreError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Model",
+    "Root",
+    "Settings",
+    "dump_settings",
+    "new_root",
+    "read_settings",
+    "update_settings",
+]
+
+FORMAT_VERSION = 1
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder of images. Rows name it by `name`, so that the folder can move."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What scoring needs to know of a model without loading it."""
+
+    key: str
+    spec: str
+    """How to load it (`demo`, `ViT-B-32/openai`, ...); '' for imported vectors."""
+    dimension: int
+    logit_scale: float
+    logit_bias: float = 0.0
+    context_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The content of `colonnade.toml`."""
+
+    spec: str
+    """How the active model is loaded; '' where it only came by import."""
+    model_key: str | None = None
+    """The key of the active model; None until its first embedding or import."""
+    roots: tuple[Root, ...] = ()
+    models: tuple[Model, ...] = ()
+
+    def model(self, key: str) -> Model | None:
+        return next((model for model in self.models if model.key == key), None)
+
+    @property
+    def active(self) -> Model | None:
+        """The active model, once it is known."""
+        return self.model(self.model_key) if self.model_key else None
+
+    def root(self, name: str) -> Root | None:
+        return next((root for root in self.roots if root.name == name), None)
+
+    def with_model(self, model: Model, *, activate: bool) -> Settings:
+        models = (*(known for known in self.models if known.key != model.key), model)
+        if activate:
+            return replace(self, models=models, model_key=model.key, spec=model.spec)
+        return replace(self, models=models)
+
+
+def new_root(settings: Settings, path: Path) -> Root:
+    """A root for `path`, with a name that no other root of `settings` has.
+
+    Raises:
+        InputError: not a folder, or already a root.
+    """
+    folder = path.expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"{path}: not a folder; an image root must be one")
+    folder = folder.resolve()
+    for root in settings.roots:
+        if root.path == folder:
+            raise InputError(f"{path}: already the root {root.name!r}")
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-.") or "images"
+    taken = {root.name for root in settings.roots}
+    name, count = base, 1
+    while name in taken:
+        count += 1
+        name = f"{base}-{count}"
+    return Root(name, folder)
+
+
+def dump_settings(settings: Settings) -> bytes:
+    """The text of `colonnade.toml`."""
+    lines = [
+        "# A Colonnade feature store. `colonnade root` and `colonnade model` change this file.",
+        f"format = {FORMAT_VERSION}",
+        f"model = {_toml(settings.spec)}",
+    ]
+    if settings.model_key is not None:
+        lines.append(f"model_key = {_toml(settings.model_key)}")
+    for root in settings.roots:
+        lines += ["", "[[roots]]", f"name = {_toml(root.name)}", f"path = {_toml(str(root.path))}"]
+    for model in settings.models:
+        lines += [
+            "",
+            "[[models]]",
+            f"key = {_toml(model.key)}",
+            f"spec = {_toml(model.spec)}",
+            f"dimension = {model.dimension}",
+            f"logit_scale = {float(model.logit_scale)!r}",
+            f"logit_bias = {float(model.logit_bias)!r}",
+            f"context_length = {model.context_length}",
+        ]
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _toml(text: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_settings(store: Path) -> Settings:
+    """Read `colonnade.toml`.
+
+    Raises:
+        StoreError: missing, damaged, or of a version that this program does not know.
+    """
+    path = store / "colonnade.toml"
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise StoreError(f"{path}: larger than 1 MiB; refused")
+        document = tomllib.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+    except FileNotFoundError:
+        raise StoreError(f"{store}: no store here; `colonnade init {store}` makes one") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StoreError(f"{path}: not valid TOML: {error}") from None
+    version = document.get("format")
+    if version != FORMAT_VERSION:
+        raise StoreError(
+            f"{path}: format {version!r}, but this program reads format {FORMAT_VERSION}; use the version that made it"
+        )
+    try:
+        return _parse(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: damaged near {error}; compare with docs/store.md") from None
+
+
+def _parse(document: dict[str, object]) -> Settings:
+    def tables(name: str) -> list[dict[str, object]]:
+        value = document.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise ValueError(f"[[{name}]]")
+        return value
+
+    def text(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(repr(value))
+        return value
+
+    def number(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(repr(value))
+        return float(value)
+
+    key = document.get("model_key")
+    return Settings(
+        spec=text(document.get("model", "")),
+        model_key=None if key is None else text(key),
+        roots=tuple(Root(text(item["name"]), Path(text(item["path"]))) for item in tables("roots")),
+        models=tuple(
+            Model(
+                key=text(item["key"]),
+                spec=text(item["spec"]),
+                dimension=int(number(item["dimension"])),
+                logit_scale=number(item["logit_scale"]),
+                logit_bias=number(item.get("logit_bias", 0.0)),
+                context_length=int(number(item.get("context_length", 0))),
+            )
+            for item in tables("models")
+        ),
+    )
+
+
+def update_settings(store: Path, change: Callable[[Settings], Settings]) -> Settings:
+    """Read, change and replace `colonnade.toml` under the store's lock; returns the new settings."""
+    with store_errors(store), exclusive_lock(store / ".lock"):
+        settings = read_settings(store)
+        changed = change(settings)
+        if changed != settings:
+            atomic_write(store / "colonnade.toml", dump_settings(changed))
+    return changed

@@ -1,0 +1,318 @@
+"""Changing the store: data files are staged without the lock, then published by one rename.
+
+The protocol is described in docs/store.md. What makes a commit atomic is the last step of `_publish`:
+`live` is replaced by rename. Whatever a crash leaves behind before that is garbage, known by its name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from colonnade.engine.columns import TABLES, shard_of
+from colonnade.engine.durable import exclusive_lock, fsync_directory, fsync_file, store_errors
+from colonnade.engine.errors import ConflictError, StoreError
+from colonnade.engine.garbage import delete_trash, sweep
+from colonnade.engine.snapshots import (
+    DataFile,
+    Snapshot,
+    data_file_name,
+    live_number,
+    open_snapshot,
+    partition_folder,
+    snapshot_folder,
+    utc_now,
+)
+from colonnade.engine.tables import conform, write_parquet
+
+__all__ = ["Stage", "open_stage", "publish_snapshot"]
+
+Cell = tuple[str, str | None, int]
+
+
+@dataclass(slots=True)
+class _Change:
+    """What a cell was when it was read, and the files it is to have."""
+
+    read: tuple[str, ...]
+    keep: tuple[DataFile, ...]
+    new: list[DataFile] = field(default_factory=list)
+
+
+class Stage:
+    """Files being written for one commit. Made by `open_stage`."""
+
+    def __init__(self, store: Path, folder: Path, command: str) -> None:
+        self.store = store
+        self.command = command
+        self._folder = folder
+        self._changes: dict[Cell, _Change] = {}
+        self._late: list[Callable[[Snapshot, Stage], None]] = []
+        self._next_image_id: int | None = None
+        self._written = 0
+
+    def append(
+        self, table: str, partition: str | None, shard: int, data: pa.Table, *, read: Sequence[DataFile]
+    ) -> None:
+        """Add rows to a cell; its ids must not be in the cell yet.
+
+        Args:
+            data: the rows, in any order; columns as in `tables.SCHEMAS`.
+            read: the cell's files as the caller read them; the commit is refused if they changed.
+        """
+        if data.num_rows:
+            change = self._change((table, partition, shard), read)
+            change.new.append(self._write(table, partition, shard, data))
+
+    def replace(
+        self, table: str, partition: str | None, shard: int, data: pa.Table, *, read: Sequence[DataFile]
+    ) -> None:
+        """Make `data` all that a cell holds; without rows the cell goes away."""
+        change = self._change((table, partition, shard), read)
+        change.keep = ()
+        change.new = [self._write(table, partition, shard, data)] if data.num_rows else []
+
+    def drop(self, table: str, partition: str | None, *, read: Sequence[DataFile]) -> None:
+        """Remove every file in `read` (a whole partition, or some of its cells)."""
+        cells: dict[Cell, list[DataFile]] = {}
+        for file in read:
+            cells.setdefault((table, partition, file.shard), []).append(file)
+        for cell, files in cells.items():
+            change = self._change(cell, files)
+            change.keep, change.new = (), []
+
+    def late(self, callback: Callable[[Snapshot, Stage], None]) -> None:
+        """Run `callback(live, stage)` under the lock, before the commit; what it reads cannot change.
+
+        For small read-modify-writes (definitions, labels) and for giving out image ids.
+        """
+        self._late.append(callback)
+
+    def allocate_ids(self, count: int) -> range:
+        """New image ids, never given out before. Only inside a `late` callback."""
+        if self._next_image_id is None:
+            raise RuntimeError("allocate_ids works under the lock only: call it in a late callback")
+        first = self._next_image_id
+        self._next_image_id = first + count
+        return range(first, first + count)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is staged so far."""
+        return bool(self._changes) or bool(self._late)
+
+    def commit(self, *, vocabulary: bytes | None = None) -> Snapshot:
+        """Publish what was staged as the new live snapshot.
+
+        Args:
+            vocabulary: the vocabulary file that the change was made with; by default the last snapshot's.
+
+        Raises:
+            ConflictError: a cell is no longer what was read; nothing was published.
+            StoreError: the disk refused, or the store was locked for too long; nothing was published.
+        """
+        with store_errors(self.store):
+            trash: list[Path] = []
+            try:
+                with exclusive_lock(self.store / ".lock"):
+                    live = open_snapshot(self.store)
+                    trash += sweep(self.store, live.number)
+                    self._next_image_id = live.next_image_id
+                    for callback in self._late:
+                        callback(live, self)
+                    self._check(live)
+                    if not self._changes and vocabulary in (None, live.vocabulary_bytes()):
+                        return live
+                    versions = self._build_versions(live)
+                    new = publish_snapshot(
+                        self.store,
+                        live,
+                        versions=versions,
+                        vocabulary=live.vocabulary_bytes() if vocabulary is None else vocabulary,
+                        next_image_id=self._next_image_id,
+                        command=self.command,
+                    )
+                    trash += sweep(self.store, new.number)
+            finally:
+                delete_trash(trash)
+        return new
+
+    def _write(self, table: str, partition: str | None, shard: int, data: pa.Table) -> DataFile:
+        partition_folder(table, partition)
+        data = conform(table, data)
+        if TABLES[table] is not None or "image_id" in data.column_names:
+            _check_shard(table, shard, data)
+        path = self._folder / f"{self._written:06d}.parquet"
+        self._written += 1
+        with store_errors(path):
+            digest = write_parquet(table, data, path)
+        return DataFile(table, partition, shard, data_file_name(shard, digest), path)
+
+    def _change(self, cell: Cell, read: Sequence[DataFile]) -> _Change:
+        names = tuple(sorted(file.name for file in read))
+        change = self._changes.get(cell)
+        if change is None:
+            change = self._changes[cell] = _Change(names, tuple(read))
+        elif change.read != names:
+            raise ConflictError(f"{self.store}: {_cell_name(cell)} was read twice and differs; run it again")
+        return change
+
+    def _check(self, live: Snapshot) -> None:
+        for cell, change in self._changes.items():
+            table, partition, shard = cell
+            names = tuple(file.name for file in live.cell(table, partition, shard))
+            if names != change.read:
+                raise ConflictError(f"{self.store}: {_cell_name(cell)} changed meanwhile; nothing was written")
+
+    def _build_versions(self, live: Snapshot) -> dict[str, str]:
+        versions: dict[str, str] = {}
+        for table in sorted({cell[0] for cell in self._changes}):
+            changes = {cell: change for cell, change in self._changes.items() if cell[0] == table}
+            versions[table] = _build_version(self.store, live, table, changes)
+        return versions
+
+
+def _build_version(store: Path, live: Snapshot, table: str, changes: dict[Cell, _Change]) -> str:
+    """Link the unchanged and the new files of a table into its next version; returns the version's name."""
+    home = store / "_tables" / table
+    number = 1 + max((int(name) for name in os.listdir(home) if name.isdecimal()), default=0)
+    temporary = home / f".tmp-{number:08d}"
+    temporary.mkdir()
+    folders: set[Path] = set()
+
+    def link(file: DataFile) -> None:
+        folder = temporary / partition_folder(table, file.partition)
+        if folder not in folders:
+            folder.mkdir(exist_ok=True)
+            folders.add(folder)
+        target = folder / file.name
+        if not target.exists():
+            os.link(file.path, target, follow_symlinks=False)
+
+    for file in live.files(table):
+        if (table, file.partition, file.shard) not in changes:
+            link(file)
+    for change in changes.values():
+        for file in (*change.keep, *change.new):
+            link(file)
+    for folder in folders - {temporary}:
+        fsync_directory(folder)
+    fsync_directory(temporary)
+    temporary.rename(home / f"{number:08d}")
+    fsync_directory(home)
+    return f"{number:08d}"
+
+
+def publish_snapshot(
+    store: Path,
+    live: Snapshot | None,
+    *,
+    versions: dict[str, str],
+    vocabulary: bytes,
+    next_image_id: int,
+    command: str,
+) -> Snapshot:
+    """Build the next snapshot and make it live. The caller holds the lock.
+
+    Args:
+        live: the present snapshot; None for a store's first.
+        versions: table -> the name of its version; tables left out keep the live snapshot's.
+    """
+    number = 1 if live is None else live.number + 1
+    temporary = store / "_snap" / f".tmp-{number:08d}"
+    temporary.mkdir()
+    for table in TABLES:
+        if table in versions:
+            version = versions[table]
+        elif live is not None:
+            version = live.version(table).name
+        else:
+            raise ValueError(f"the first snapshot needs a version of {table}")
+        (temporary / table).symlink_to(f"../../_tables/{table}/{version}")
+    facts = {
+        "next_image_id": next_image_id,
+        "created": utc_now(),
+        "command": command,
+        "parent": None if live is None else live.number,
+    }
+    _write_durably(temporary / "snapshot.json", json.dumps(facts, indent=1).encode() + b"\n")
+    _write_durably(temporary / "vocabulary.yaml", vocabulary)
+    fsync_directory(temporary)
+    temporary.rename(store / snapshot_folder(number))
+    fsync_directory(store / "_snap")
+    link = store / f".tmp-live-{number:08d}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(snapshot_folder(number))
+    link.rename(store / "live")
+    fsync_directory(store)
+    return Snapshot(store, number)
+
+
+@contextmanager
+def open_stage(store: Path | str, *, command: str) -> Iterator[Stage]:
+    """A place to write the files of one commit; nothing of it stays unless it is committed.
+
+    Raises:
+        StoreError: no store, read-only, or the disk refused.
+    """
+    root = Path(store).absolute()
+    live_number(root)
+    name = uuid.uuid4().hex
+    hidden, visible = root / "_stage" / f".{name}", root / "_stage" / name
+    alive = -1
+    with store_errors(root):
+        try:
+            hidden.mkdir()
+            alive = os.open(hidden / ".alive", os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            hidden.rename(visible)
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            if alive >= 0:
+                os.close(alive)
+            raise
+    try:
+        yield Stage(root, visible, command)
+    finally:
+        shutil.rmtree(visible, ignore_errors=True)
+        os.close(alive)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        fsync_file(file.fileno())
+
+
+def _check_shard(table: str, shard: int, data: pa.Table) -> None:
+    if "image_id" not in data.column_names:
+        return
+    ids = data["image_id"]
+    first, last = ids[0].as_py(), ids[-1].as_py()
+    if first < 0 or shard_of(first) != shard or shard_of(last) != shard:
+        raise ValueError(f"{table}: ids {first} to {last} do not belong to shard {shard}")
+
+
+def _cell_name(cell: Cell) -> str:
+    table, partition, shard = cell
+    return f"{table}{f' {partition}' if partition else ''} (shard {shard})"
+
+
+def conflict_retries() -> Iterator[int]:
+    """Numbers the tries of an operation that a ConflictError sends back to its start.
+
+    Raises:
+        StoreError: after twenty tries.
+    """
+    yield from range(20)
+    raise StoreError("the store kept changing under this command for twenty tries; run it again")

@@ -1,0 +1,106 @@
+"""The library's front door: a store of images, their embeddings and their attributes.
+
+    >>> from colonnade.engine import Store
+    >>> store = Store("my-store")                       # doctest: +SKIP
+    >>> store.query("earth >= 0.8 and not diagram").pandas()   # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from colonnade.engine.errors import StoreError
+from colonnade.engine.settings import Settings, new_root, read_settings
+from colonnade.engine.snapshots import Snapshot, live_number, open_snapshot
+
+if TYPE_CHECKING:
+    from colonnade.engine.vocabulary import Vocabulary
+
+__all__ = ["Store"]
+
+
+class Store:
+    """A feature store on disk. Opening one reads its settings and writes nothing.
+
+    Args:
+        path: the store's folder.
+
+    Raises:
+        StoreError: there is no store, or one of another version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        read_settings(self.path)
+        live_number(self.path)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r})"
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        roots: Sequence[str | os.PathLike[str]] = (),
+        vocabulary: bytes = b"base_attributes: []\n",
+        model: str = "ViT-B-32/openai",
+    ) -> Store:
+        """Make a store with an empty first snapshot.
+
+        Args:
+            path: a folder that is empty or does not exist.
+            roots: folders of images.
+            vocabulary: the text of its vocabulary file.
+            model: how to load the model, see `load_embedder`.
+
+        Raises:
+            InputError: a root is not a folder, or the vocabulary is wrong.
+            StoreError: there is a store already, or the disk cannot hold one.
+        """
+        from colonnade.engine.create import create_store
+        from colonnade.engine.vocabulary import parse_vocabulary
+
+        parse_vocabulary(vocabulary, "vocabulary.yaml")
+        settings = Settings(spec=model)
+        for root in roots:
+            settings = _with_root(settings, Path(root))
+        create_store(Path(path).absolute(), settings=settings, vocabulary=vocabulary)
+        return cls(path)
+
+    @property
+    def settings(self) -> Settings:
+        """What `colonnade.toml` says now."""
+        return read_settings(self.path)
+
+    @property
+    def vocabulary_path(self) -> Path:
+        return self.path / "vocabulary.yaml"
+
+    def snapshot(self, at: int | None = None) -> Snapshot:
+        """The live snapshot, or number `at`. Resolve one per piece of work."""
+        return open_snapshot(self.path, at)
+
+    def vocabulary(self, snapshot: Snapshot | None = None) -> Vocabulary:
+        """The user's vocabulary as it is now, or as it was committed with a snapshot.
+
+        Raises:
+            VocabularyError: the file is wrong; every fault is named.
+            StoreError: the file is missing.
+        """
+        from colonnade.engine.vocabulary import load_vocabulary, parse_vocabulary
+
+        if snapshot is not None:
+            return parse_vocabulary(snapshot.vocabulary_bytes(), f"{snapshot.path}/vocabulary.yaml")
+        if not self.vocabulary_path.exists():
+            raise StoreError(f"{self.vocabulary_path}: missing; restore it, or copy it from {self.path}/live/")
+        return load_vocabulary(self.vocabulary_path)
+
+
+def _with_root(settings: Settings, path: Path) -> Settings:
+    from dataclasses import replace
+
+    return replace(settings, roots=(*settings.roots, new_root(settings, path)))

@@ -1,0 +1,322 @@
+"""The schemas of the nine tables, and how their Parquet files are written and read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from colonnade.engine.durable import fsync_file
+from colonnade.engine.errors import StoreError
+from colonnade.engine.snapshots import DataFile
+
+__all__ = [
+    "SCHEMAS",
+    "Footer",
+    "conform",
+    "embeddings_schema",
+    "id_digest",
+    "read_embeddings",
+    "read_files",
+    "read_footer",
+    "vectors_of",
+    "write_parquet",
+]
+
+ROW_GROUP_ROWS = 122_880
+_FOOTER_KEY = b"colonnade"
+_TIMESTAMP = pa.timestamp("us")
+_TIMESTAMP_UTC = pa.timestamp("us", tz="UTC")
+
+
+def embeddings_schema(dimension: int) -> pa.Schema:
+    return pa.schema([("image_id", pa.int64()), ("embedding", pa.list_(pa.float32(), dimension))])
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "images": pa.schema(
+        [
+            ("image_id", pa.int64()),
+            ("root", pa.string()),
+            ("path", pa.string()),
+            ("path_bytes", pa.binary()),
+            ("uuid", pa.string()),
+            ("content_hash", pa.string()),
+            ("bytes", pa.int64()),
+            ("mtime", _TIMESTAMP_UTC),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("format", pa.string()),
+            ("orientation", pa.int32()),
+            ("taken", _TIMESTAMP),
+            ("source", pa.string()),
+            ("state", pa.string()),
+            ("error", pa.string()),
+        ]
+    ),
+    "scores": pa.schema(
+        [
+            ("image_id", pa.int64()),
+            ("logit", pa.float32()),
+            ("confidence", pa.float32()),
+            ("status", pa.string()),
+            ("label_source", pa.string()),
+            ("model", pa.string()),
+            ("definition", pa.string()),
+        ]
+    ),
+    "definitions": pa.schema([("definition", pa.string()), ("json", pa.string())]),
+    "labels": pa.schema(
+        [
+            ("image_id", pa.int64()),
+            ("content_hash", pa.string()),
+            ("present", pa.bool_()),
+            ("reviewer", pa.string()),
+            ("reviewed_at", _TIMESTAMP_UTC),
+            ("policy", pa.string()),
+            ("probability", pa.float64()),
+        ]
+    ),
+    "calibrations": pa.schema(
+        [
+            ("model", pa.string()),
+            ("method", pa.string()),
+            ("center", pa.float64()),
+            ("scale", pa.float64()),
+            ("fitted_at", _TIMESTAMP_UTC),
+            ("fit", pa.string()),
+        ]
+    ),
+    "sets": pa.schema([("image_id", pa.int64())]),
+    "projections": pa.schema(
+        [
+            ("image_id", pa.int64()),
+            ("latitude", pa.float32()),
+            ("longitude", pa.float32()),
+            ("parameters", pa.string()),
+        ]
+    ),
+}
+"""Table -> schema. `embeddings` and `prompts` depend on the model's dimension: see `embeddings_schema` and
+`prompts_schema`."""
+
+
+def prompts_schema(dimension: int) -> pa.Schema:
+    return pa.schema(
+        [("prompt", pa.string()), ("kind", pa.string()), ("embedding", pa.list_(pa.float32(), dimension))]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a data file's footer tells without reading a row."""
+
+    rows: int
+    id_digest: int
+    """Sum of `splitmix64(image_id)` modulo 2**64, so that digests of disjoint files add up."""
+    min_id: int
+    max_id: int
+    definition: str | None
+    """For scores: the one definition that all rows of the file share."""
+    model: str | None
+
+
+def id_digest(ids: np.ndarray) -> int:
+    """An order-independent digest of a set of ids (int64 [n]): equal sets, equal digests."""
+    with np.errstate(over="ignore"):
+        z = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+        return int(z.sum(dtype=np.uint64))
+
+
+def conform(table: str, data: pa.Table) -> pa.Table:
+    """`data` with exactly the columns of the table, in order, sorted by image_id where there is one.
+
+    Raises:
+        ValueError: a column is missing or cannot be cast.
+    """
+    schema = SCHEMAS.get(table)
+    if schema is not None and data.schema != schema:
+        data = data.select(schema.names).cast(schema)
+    if "image_id" in data.column_names and data.num_rows > 1:
+        ids = data["image_id"].to_numpy()
+        steps = np.diff(ids)
+        if np.any(steps == 0):
+            raise ValueError(f"{table}: an image id occurs twice")
+        if np.any(steps < 0):
+            data = data.take(pa.array(np.argsort(ids, kind="stable")))
+            if np.any(np.diff(data["image_id"].to_numpy()) == 0):
+                raise ValueError(f"{table}: an image id occurs twice")
+    return data
+
+
+class _HashingFile:
+    """A write-only file that digests what passes through it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb")
+        self.sha256 = hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        self._file.write(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._file.close()
+
+    def finish(self) -> str:
+        self._file.flush()
+        fsync_file(self._file.fileno())
+        return self.sha256.hexdigest()
+
+
+def write_parquet(table: str, data: pa.Table, path: Path) -> str:
+    """Write a new file durably; returns the hex SHA-256 of its content.
+
+    Raises:
+        OSError: the disk refused; the partial file is left for the caller's clean-up.
+    """
+    facts: dict[str, Any] = {"table": table}
+    if "image_id" in data.column_names:
+        ids = data["image_id"].to_numpy()
+        facts |= {"id_digest": f"{id_digest(ids):016x}"}
+        if len(ids):
+            facts |= {"min_id": int(ids[0]), "max_id": int(ids[-1])}
+    if table == "scores" and data.num_rows:
+        for column in ("definition", "model"):
+            values = pc.unique(data[column]).to_pylist()
+            if len(values) == 1:
+                facts[column] = values[0]
+    data = data.replace_schema_metadata({_FOOTER_KEY: json.dumps(facts, sort_keys=True).encode()})
+    strings = [field.name for field in data.schema if pa.types.is_string(field.type)]
+    encodings = {"image_id": "DELTA_BINARY_PACKED"} if "image_id" in data.column_names else None
+    sink = _HashingFile(path)
+    try:
+        pq.write_table(
+            data,
+            sink,
+            compression="snappy",
+            use_dictionary=[name for name in strings if name not in ("path", "content_hash", "json")] or False,
+            column_encoding=encodings,
+            row_group_size=ROW_GROUP_ROWS,
+            store_schema=table in ("embeddings", "prompts", "images", "labels"),
+        )
+        return sink.finish()
+    finally:
+        sink.close()
+
+
+def read_footer(file: DataFile) -> Footer:
+    """The footer of a data file.
+
+    Raises:
+        StoreError: not a Parquet file, or not one of ours.
+    """
+    try:
+        metadata = pq.read_metadata(file.path)
+        facts = json.loads((metadata.metadata or {}).get(_FOOTER_KEY, b"{}"))
+        return Footer(
+            rows=metadata.num_rows,
+            id_digest=int(facts.get("id_digest", "0"), 16),
+            min_id=int(facts.get("min_id", -1)),
+            max_id=int(facts.get("max_id", -1)),
+            definition=facts.get("definition"),
+            model=facts.get("model"),
+        )
+    except (pa.ArrowException, ValueError, AttributeError, OSError) as error:
+        raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
+
+
+def read_files(files: Sequence[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of some files of one table, sorted by image_id where there is one.
+
+    Args:
+        files: at least one unless the table has a fixed schema; of one table.
+        columns: those to read; all by default.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    if not files:
+        raise ValueError("read_files needs at least one file")
+    parts = []
+    for file in files:
+        try:
+            parts.append(pq.ParquetFile(file.path).read(columns=list(columns) if columns else None))
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
+    data = pa.concat_tables([part.replace_schema_metadata(None) for part in parts]) if len(parts) > 1 else parts[0]
+    data = data.replace_schema_metadata(None)
+    if len(parts) > 1 and "image_id" in data.column_names:
+        ids = data["image_id"].to_numpy()
+        if np.any(np.diff(ids) < 0):
+            data = data.take(pa.array(np.argsort(ids, kind="stable")))
+    return data
+
+
+def read_table(table: str, files: Sequence[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
+    """Like `read_files`, but no files give an empty table of the right columns."""
+    if files:
+        return read_files(files, columns)
+    empty = SCHEMAS[table].empty_table()
+    return empty.select(list(columns)) if columns else empty
+
+
+def vectors_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """A FixedSizeList<float>[D] column without nulls as float32 [n, D], copied only where it has several chunks."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks)
+    dimension = array.type.list_size
+    values = array.flatten().to_numpy(zero_copy_only=True)
+    return np.asarray(values, dtype=np.float32).reshape(-1, dimension)
+
+
+def vectors_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
+    """float32 [n, D] as a FixedSizeList<float>[D] array."""
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def read_embeddings(
+    files: Iterable[DataFile], *, batch_rows: int = 16_384
+) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """(ids int64 [n], vectors float32 [n, D]) in blocks of at most `batch_rows`, one file after another."""
+    for file in files:
+        try:
+            parquet = pq.ParquetFile(file.path)
+            for batch in parquet.iter_batches(batch_size=batch_rows, columns=["image_id", "embedding"]):
+                yield batch["image_id"].to_numpy(), vectors_of(batch["embedding"])
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
+
+
+def file_sha256(path: Path) -> str:
+    """The hex SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or os.strerror(getattr(error, "errno", 0) or 0)
