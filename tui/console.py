@@ -1,0 +1,197 @@
+"""What every command shares: finding the store, narrating on stderr, data on stdout, progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from colonnade.tui.safe import safe
+
+if TYPE_CHECKING:
+    from colonnade.engine.store import Store
+
+__all__ = [
+    "AtOption",
+    "JsonOption",
+    "Progress",
+    "RootState",
+    "StoreOption",
+    "emit",
+    "emit_json",
+    "error_line",
+    "open_store",
+    "print_table",
+    "progress",
+    "safe",
+    "say",
+    "set_root_state",
+    "store_path",
+]
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", "-s", metavar="DIR", help="The store; else $COLONNADE_STORE, else the nearest one upwards."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AtOption = Annotated[
+    int | None, typer.Option("--at", metavar="N", help="Read snapshot N instead of the live one.")
+]
+
+
+@dataclass(frozen=True)
+class RootState:
+    """What the options before the command said."""
+
+    store: Path | None = None
+    quiet: bool = False
+
+
+_ROOT_STATE: ContextVar[RootState] = ContextVar("root_state", default=RootState())
+
+
+def set_root_state(state: RootState) -> None:
+    """Remember the options before the command, for the command that follows."""
+    _ROOT_STATE.set(state)
+
+
+def _root_state() -> RootState:
+    return _ROOT_STATE.get()
+
+
+def store_path(store: Path | None) -> Path:
+    """The store's folder by option, environment or search upwards.
+
+    Raises:
+        StoreError: there is none.
+    """
+    from colonnade.engine.errors import StoreError
+
+    given = store or _root_state().store
+    if given is not None:
+        return given
+    if named := os.environ.get("COLONNADE_STORE"):
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "colonnade.toml").is_file():
+            return folder
+    raise StoreError(f"no store in {here} or above; name one with --store, or make one: colonnade init DIR")
+
+
+def open_store(store: Path | None) -> Store:
+    """Open the store that the options name."""
+    from colonnade.engine.store import Store as EngineStore
+
+    return EngineStore(store_path(store))
+
+
+def say(text: str) -> None:
+    """Narrate a line on stderr; silent under --quiet."""
+    if not _root_state().quiet:
+        sys.stderr.write(safe(text) + "\n")
+        sys.stderr.flush()
+
+
+def error_line(text: str) -> None:
+    """An error on stderr, also under --quiet. Line breaks in it are the engine's own, one fault a line."""
+    for line in text.split("\n"):
+        sys.stderr.write(safe(line) + "\n")
+    sys.stderr.flush()
+
+
+def emit(text: str, *, end: str = "\n") -> None:
+    """A line of data on stdout: verbatim into a pipe or file, sanitised on a terminal."""
+    if sys.stdout.isatty():
+        text = safe(text)
+    sys.stdout.buffer.write((text + end).encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def emit_json(document: object) -> None:
+    """One JSON document on stdout. Characters outside ASCII are escaped, so that no terminal can be harmed."""
+    import json
+
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=True) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], right: set[str] | None = None
+) -> None:
+    """An aligned table on stdout; `right` names the columns to align right."""
+    from rich.cells import cell_len
+
+    right = right or set()
+    lines = [[safe(name) for name in columns], *([safe(value) for value in row] for row in rows)]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        cells = []
+        for i, (text, width) in enumerate(zip(line, widths, strict=True)):
+            padding = " " * (width - cell_len(text))
+            cells.append(padding + text if columns[i] in right else text + padding)
+        emit("  ".join(cells).rstrip())
+
+
+class Progress:
+    """A line on stderr that is rewritten while work goes on; nothing when stderr is no terminal."""
+
+    def __init__(self, what: str, *, shown: bool) -> None:
+        self._what = what
+        self._shown = shown
+        self._started = time.monotonic()
+        self._last = 0.0
+        self._width = 0
+
+    def update(self, done: int, total: int | None = None, failures: int = 0) -> None:
+        """Show `done` of `total`, with rate and time left; at most ten times a second."""
+        now = time.monotonic()
+        if not self._shown or (now - self._last < 0.1 and done != total):
+            return
+        self._last = now
+        elapsed = max(now - self._started, 1e-6)
+        rate = done / elapsed
+        parts = [f"{self._what}: {done:,}" + (f" of {total:,}" if total else "")]
+        if elapsed > 1 and done:
+            parts.append(f"{rate:,.1f}/s")
+            if total and done < total:
+                parts.append(f"{_duration((total - done) / rate)} left")
+        if failures:
+            parts.append(f"{failures:,} failed")
+        line = ", ".join(parts)
+        sys.stderr.write("\r" + line + " " * max(0, self._width - len(line)))
+        sys.stderr.flush()
+        self._width = len(line)
+
+    def close(self) -> None:
+        if self._shown and self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Progress]:
+    """A progress line for a piece of work, wiped when it ends."""
+    line = Progress(what, shown=sys.stderr.isatty() and not _root_state().quiet)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
