@@ -19,7 +19,18 @@ from colonnade.engine.stage import publish_snapshot
 
 __all__ = ["create_store", "probe_disk"]
 
-_NAMES = ("_snap", "_tables", "_stage", "jobs", "live", ".lock", "vocabulary.yaml", "queries.yaml", "views.sql", *TABLES)
+_NAMES = (
+    "_snap",
+    "_tables",
+    "_stage",
+    "jobs",
+    "live",
+    ".lock",
+    "vocabulary.yaml",
+    "queries.yaml",
+    "views.sql",
+    *TABLES,
+)
 
 
 def create_store(path: Path, *, settings: Settings, vocabulary: bytes) -> None:
@@ -61,7 +72,11 @@ def _clear_interrupted(path: Path) -> None:
         return
     for name in _NAMES:
         target = path / name
-        if name in ("vocabulary.yaml", "queries.yaml") and target.exists() and not (path / "live").is_symlink():
+        if (
+            name in ("vocabulary.yaml", "queries.yaml")
+            and target.exists()
+            and not (path / "live").is_symlink()
+        ):
             continue
         if target.is_symlink() or target.is_file():
             target.unlink()

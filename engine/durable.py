@@ -7,13 +7,14 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from colonnade.engine.errors import ConflictError, StoreError
 
-__all__ = ["atomic_write", "exclusive_lock", "fsync_directory", "fsync_file", "store_errors"]
+__all__ = ["atomic_write", "exclusive_lock", "fsync_all", "fsync_directory", "fsync_file", "store_errors"]
 
 LOCK_TIMEOUT_S = 60.0
 LOCK_POLL_S = 0.02
@@ -81,12 +82,34 @@ def atomic_write(path: Path, data: bytes, *, expected: bytes | None = None) -> N
         finally:
             os.close(descriptor)
         if expected is not None and target.read_bytes() != expected:
-            raise ConflictError(f"{path}: changed since it was read; nothing was written, run the command again")
+            raise ConflictError(
+                f"{path}: changed since it was read; nothing was written, run the command again"
+            )
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     fsync_directory(target.parent)
+
+
+def fsync_all(paths: Iterable[Path]) -> None:
+    """Make files and directories durable; several at once, which journaling file systems group."""
+    todo = list(paths)
+
+    def flush(path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fsync_file(descriptor)
+        finally:
+            os.close(descriptor)
+
+    if len(todo) < 4:
+        for path in todo:
+            flush(path)
+        return
+    with ThreadPoolExecutor(min(32, len(todo))) as pool:
+        for _ in pool.map(flush, todo):
+            pass
 
 
 @contextmanager

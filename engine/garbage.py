@@ -64,7 +64,9 @@ def delete_trash(trash: list[Path]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def collect(store: Path, *, keep_snapshots: int = KEEP_SNAPSHOTS, keep_seconds: float = KEEP_SECONDS) -> Collected:
+def collect(
+    store: Path, *, keep_snapshots: int = KEEP_SNAPSHOTS, keep_seconds: float = KEEP_SECONDS
+) -> Collected:
     """Remove garbage and old snapshots now; reports what was freed.
 
     Raises:

@@ -95,7 +95,9 @@ class Snapshot:
         try:
             facts = json.loads((self.path / "snapshot.json").read_bytes())
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self.path}/snapshot.json: cannot be read ({error}); run `colonnade verify`") from None
+            raise StoreError(
+                f"{self.path}/snapshot.json: cannot be read ({error}); run `colonnade verify`"
+            ) from None
         if not isinstance(facts, dict):
             raise StoreError(f"{self.path}/snapshot.json: not an object; run `colonnade verify`")
         return facts
@@ -185,7 +187,9 @@ class Snapshot:
                 yield DataFile(table, partition, int(match[1]), name, folder / name)
 
     def _gone(self) -> StoreError:
-        return StoreError(f"{self.store}: snapshot {self.number} was collected while it was read; run it again")
+        return StoreError(
+            f"{self.store}: snapshot {self.number} was collected while it was read; run it again"
+        )
 
 
 def live_number(store: Path) -> int:

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-
 from colonnade.engine.columns import TABLES, shard_of
-from colonnade.engine.durable import exclusive_lock, fsync_directory, fsync_file, store_errors
+from colonnade.engine.durable import exclusive_lock, fsync_all, fsync_directory, fsync_file, store_errors
 from colonnade.engine.errors import ConflictError, StoreError
 from colonnade.engine.garbage import delete_trash, sweep
 from colonnade.engine.snapshots import (
@@ -56,9 +55,11 @@ class Stage:
         self.command = command
         self._folder = folder
         self._changes: dict[Cell, _Change] = {}
+        self._required: dict[Cell, tuple[str, ...]] = {}
         self._late: list[Callable[[Snapshot, Stage], None]] = []
         self._next_image_id: int | None = None
         self._written = 0
+        self._unsynced: list[Path] = []
 
     def append(
         self, table: str, partition: str | None, shard: int, data: pa.Table, *, read: Sequence[DataFile]
@@ -77,8 +78,21 @@ class Stage:
         self, table: str, partition: str | None, shard: int, data: pa.Table, *, read: Sequence[DataFile]
     ) -> None:
         """Make `data` all that a cell holds; without rows the cell goes away."""
+        self.rewrite(table, partition, shard, data, keep=(), read=read)
+
+    def rewrite(
+        self,
+        table: str,
+        partition: str | None,
+        shard: int,
+        data: pa.Table,
+        *,
+        keep: Sequence[DataFile],
+        read: Sequence[DataFile],
+    ) -> None:
+        """Make the files in `keep` (some of `read`) and a new one with `data` all that a cell holds."""
         change = self._change((table, partition, shard), read)
-        change.keep = ()
+        change.keep = tuple(keep)
         change.new = [self._write(table, partition, shard, data)] if data.num_rows else []
 
     def drop(self, table: str, partition: str | None, *, read: Sequence[DataFile]) -> None:
@@ -89,6 +103,10 @@ class Stage:
         for cell, files in cells.items():
             change = self._change(cell, files)
             change.keep, change.new = (), []
+
+    def require(self, table: str, partition: str | None, shard: int, *, read: Sequence[DataFile]) -> None:
+        """Refuse the commit if a cell that the change was computed from is no longer what was read."""
+        self._required[table, partition, shard] = tuple(sorted(file.name for file in read))
 
     def late(self, callback: Callable[[Snapshot, Stage], None]) -> None:
         """Run `callback(live, stage)` under the lock, before the commit; what it reads cannot change.
@@ -122,6 +140,7 @@ class Stage:
         """
         with store_errors(self.store):
             trash: list[Path] = []
+            self._flush()
             try:
                 with exclusive_lock(self.store / ".lock"):
                     live = open_snapshot(self.store)
@@ -129,6 +148,7 @@ class Stage:
                     self._next_image_id = live.next_image_id
                     for callback in self._late:
                         callback(live, self)
+                    self._flush()
                     self._check(live)
                     if not self._changes and vocabulary in (None, live.vocabulary_bytes()):
                         return live
@@ -153,9 +173,14 @@ class Stage:
             _check_shard(table, shard, data)
         path = self._folder / f"{self._written:06d}.parquet"
         self._written += 1
+        self._unsynced.append(path)
         with store_errors(path):
             digest = write_parquet(table, data, path)
         return DataFile(table, partition, shard, data_file_name(shard, digest), path)
+
+    def _flush(self) -> None:
+        fsync_all(self._unsynced)
+        self._unsynced = []
 
     def _change(self, cell: Cell, read: Sequence[DataFile]) -> _Change:
         names = tuple(sorted(file.name for file in read))
@@ -167,11 +192,12 @@ class Stage:
         return change
 
     def _check(self, live: Snapshot) -> None:
-        for cell, change in self._changes.items():
-            table, partition, shard = cell
-            names = tuple(file.name for file in live.cell(table, partition, shard))
-            if names != change.read:
-                raise ConflictError(f"{self.store}: {_cell_name(cell)} changed meanwhile; nothing was written")
+        expected = self._required | {cell: change.read for cell, change in self._changes.items()}
+        for cell, read in expected.items():
+            if tuple(file.name for file in live.cell(*cell)) != read:
+                raise ConflictError(
+                    f"{self.store}: {_cell_name(cell)} changed meanwhile; nothing was written"
+                )
 
     def _build_versions(self, live: Snapshot) -> dict[str, str]:
         versions: dict[str, str] = {}
@@ -204,9 +230,7 @@ def _build_version(store: Path, live: Snapshot, table: str, changes: dict[Cell, 
     for change in changes.values():
         for file in (*change.keep, *change.new):
             link(file)
-    for folder in folders - {temporary}:
-        fsync_directory(folder)
-    fsync_directory(temporary)
+    fsync_all(folders | {temporary})
     temporary.rename(home / f"{number:08d}")
     fsync_directory(home)
     return f"{number:08d}"

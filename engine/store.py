@@ -1,8 +1,8 @@
 """The library's front door: a store of images, their embeddings and their attributes.
 
-    >>> from colonnade.engine import Store
-    >>> store = Store("my-store")                       # doctest: +SKIP
-    >>> store.query("earth >= 0.8 and not diagram").pandas()   # doctest: +SKIP
+>>> from colonnade.engine import Store
+>>> store = Store("my-store")                       # doctest: +SKIP
+>>> store.query("earth >= 0.8 and not diagram").pandas()   # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Store:
         if snapshot is not None:
             return parse_vocabulary(snapshot.vocabulary_bytes(), f"{snapshot.path}/vocabulary.yaml")
         if not self.vocabulary_path.exists():
-            raise StoreError(f"{self.vocabulary_path}: missing; restore it, or copy it from {self.path}/live/")
+            raise StoreError(
+                f"{self.vocabulary_path}: missing; restore it, or copy it from {self.path}/live/"
+            )
         return load_vocabulary(self.vocabulary_path)
 
 

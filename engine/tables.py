@@ -14,8 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
-from colonnade.engine.durable import fsync_file
 from colonnade.engine.errors import StoreError
 from colonnade.engine.snapshots import DataFile
 
@@ -36,6 +34,7 @@ ROW_GROUP_ROWS = 122_880
 _FOOTER_KEY = b"colonnade"
 _TIMESTAMP = pa.timestamp("us")
 _TIMESTAMP_UTC = pa.timestamp("us", tz="UTC")
+_WORD = pa.dictionary(pa.int32(), pa.string())
 
 
 def embeddings_schema(dimension: int) -> pa.Schema:
@@ -68,10 +67,10 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("image_id", pa.int64()),
             ("logit", pa.float32()),
             ("confidence", pa.float32()),
-            ("status", pa.string()),
-            ("label_source", pa.string()),
-            ("model", pa.string()),
-            ("definition", pa.string()),
+            ("status", _WORD),
+            ("label_source", _WORD),
+            ("model", _WORD),
+            ("definition", _WORD),
         ]
     ),
     "definitions": pa.schema([("definition", pa.string()), ("json", pa.string())]),
@@ -185,14 +184,9 @@ class _HashingFile:
             self.closed = True
             self._file.close()
 
-    def finish(self) -> str:
-        self._file.flush()
-        fsync_file(self._file.fileno())
-        return self.sha256.hexdigest()
-
 
 def write_parquet(table: str, data: pa.Table, path: Path) -> str:
-    """Write a new file durably; returns the hex SHA-256 of its content.
+    """Write a new file (not yet durable: see `durable.fsync_all`); returns the hex SHA-256 of its content.
 
     Raises:
         OSError: the disk refused; the partial file is left for the caller's clean-up.
@@ -208,21 +202,22 @@ def write_parquet(table: str, data: pa.Table, path: Path) -> str:
             values = pc.unique(data[column]).to_pylist()
             if len(values) == 1:
                 facts[column] = values[0]
-    data = data.replace_schema_metadata({_FOOTER_KEY: json.dumps(facts, sort_keys=True).encode()})
-    strings = [field.name for field in data.schema if pa.types.is_string(field.type)]
+    data = data.replace_schema_metadata(None)
+    strings = [f.name for f in data.schema if pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)]
     encodings = {"image_id": "DELTA_BINARY_PACKED"} if "image_id" in data.column_names else None
     sink = _HashingFile(path)
     try:
-        pq.write_table(
-            data,
+        with pq.ParquetWriter(
             sink,
+            data.schema,
             compression="snappy",
             use_dictionary=[name for name in strings if name not in ("path", "content_hash", "json")] or False,
             column_encoding=encodings,
-            row_group_size=ROW_GROUP_ROWS,
             store_schema=table in ("embeddings", "prompts", "images", "labels"),
-        )
-        return sink.finish()
+        ) as writer:
+            writer.write_table(data, row_group_size=ROW_GROUP_ROWS)
+            writer.add_key_value_metadata({_FOOTER_KEY.decode(): json.dumps(facts, sort_keys=True)})
+        return sink.sha256.hexdigest()
     finally:
         sink.close()
 
@@ -266,7 +261,11 @@ def read_files(files: Sequence[DataFile], columns: Sequence[str] | None = None) 
             parts.append(pq.ParquetFile(file.path).read(columns=list(columns) if columns else None))
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
-    data = pa.concat_tables([part.replace_schema_metadata(None) for part in parts]) if len(parts) > 1 else parts[0]
+    data = (
+        pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+        if len(parts) > 1
+        else parts[0]
+    )
     data = data.replace_schema_metadata(None)
     if len(parts) > 1 and "image_id" in data.column_names:
         ids = data["image_id"].to_numpy()

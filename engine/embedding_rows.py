@@ -1,0 +1,66 @@
+"""Rows of the embeddings table: adding vectors, and removing the scores that a vector's change makes void."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import DataFile, Snapshot
+from colonnade.engine.stage import Stage
+from colonnade.engine.tables import embeddings_schema, read_files, read_footer, vectors_column
+
+__all__ = ["add_vectors", "drop_scores"]
+
+
+def add_vectors(
+    stage: Stage, snapshot: Snapshot, model: Model, shard: int, ids: np.ndarray, vectors: np.ndarray
+) -> None:
+    """Add rows to a cell of embeddings, merging small files so that a cell has few (each at least twice the next).
+
+    Rows that the cell has already are replaced, together with the image's scores, which describe the old vector.
+    """
+    cell = snapshot.cell("embeddings", model.key, shard)
+    order = np.argsort(ids)
+    data = pa.table(
+        [pa.array(ids[order]), vectors_column(vectors[order])], schema=embeddings_schema(model.dimension)
+    )
+    present = _present(cell, ids)
+    if len(present):
+        old = read_files(cell)
+        old = old.filter(pa.array(~np.isin(old["image_id"].to_numpy(), present)))
+        stage.replace(
+            "embeddings", model.key, shard, pa.concat_tables([old, data.cast(old.schema)]), read=cell
+        )
+        drop_scores(stage, snapshot, shard, present)
+        return
+    merged, keep = [data], list(cell)
+    sizes = {file.name: read_footer(file).rows for file in cell}
+    total = len(ids)
+    for file in sorted(cell, key=lambda file: sizes[file.name]):
+        if sizes[file.name] > total:
+            break
+        merged.append(read_files([file]))
+        keep.remove(file)
+        total += sizes[file.name]
+    stage.rewrite("embeddings", model.key, shard, pa.concat_tables(merged), keep=keep, read=cell)
+
+
+def _present(cell: Sequence[DataFile], ids: np.ndarray) -> np.ndarray:
+    if not cell:
+        return np.empty(0, np.int64)
+    stored = read_files(cell, ["image_id"])["image_id"].to_numpy()
+    return np.asarray(ids[np.isin(ids, stored)])
+
+
+def drop_scores(stage: Stage, snapshot: Snapshot, shard: int, ids: np.ndarray) -> None:
+    """Remove every score of some images of one shard: what they were made from is no longer stored."""
+    for code in snapshot.partitions("scores"):
+        cell = snapshot.cell("scores", code, shard)
+        if not cell:
+            continue
+        rows = read_files(cell)
+        keep = ~np.isin(rows["image_id"].to_numpy(), ids)
+        if not keep.all():
+            stage.replace("scores", code, shard, rows.filter(pa.array(keep)), read=cell)

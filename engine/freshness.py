@@ -1,0 +1,224 @@
+"""What is stale: stored cells against what would be made now, from footers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from colonnade.engine.calibration import Fit, default_fit, fit_from_json
+from colonnade.engine.provenance import (
+    Definition,
+    confidence_definition,
+    derived_definition,
+    logit_definition,
+    why_stale,
+)
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import DataFile, Snapshot
+from colonnade.engine.tables import read_footer, read_table
+from colonnade.engine.vocabulary import BaseAttribute, DerivedAttribute, Vocabulary
+
+__all__ = [
+    "AttributeWork",
+    "CellState",
+    "CellWork",
+    "Task",
+    "base_work",
+    "cell_states",
+    "derived_work",
+    "read_fit",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """A stored cell, as its footers tell it."""
+
+    files: tuple[DataFile, ...]
+    rows: int
+    id_digest: int
+    definition: str | None
+    """The one definition of all its rows; None if there are several."""
+
+    def same_ids(self, other: CellState) -> bool:
+        return self.rows == other.rows and self.id_digest == other.id_digest
+
+
+def cell_states(snapshot: Snapshot, table: str, partition: str | None) -> dict[int, CellState]:
+    """Shard -> state of each cell of a partition."""
+    cells: dict[int, list[DataFile]] = {}
+    for file in snapshot.files(table, partition):
+        cells.setdefault(file.shard, []).append(file)
+    return {shard: _cell_state(files) for shard, files in cells.items()}
+
+
+def _cell_state(files: Sequence[DataFile]) -> CellState:
+    footers = [read_footer(file) for file in files]
+    definitions = {footer.definition for footer in footers}
+    return CellState(
+        files=tuple(files),
+        rows=sum(footer.rows for footer in footers),
+        id_digest=sum(footer.id_digest for footer in footers) % 2**64,
+        definition=definitions.pop() if len(definitions) == 1 else None,
+    )
+
+
+class Task(Enum):
+    """What a cell needs. The value orders them by cost."""
+
+    REMOVE = 0
+    """No image of it has an embedding any more."""
+    CONFIDENCE = 1
+    """Confidence and status from the stored logits."""
+    MISSING = 2
+    """Rows for images that have none (and none for images that have no embedding)."""
+    LOGITS = 3
+    """Every row."""
+    RULE = 4
+    """Every row, of a derived attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellWork:
+    """One stale cell of an attribute."""
+
+    shard: int
+    task: Task
+    reason: str
+    rows: int
+    """How many rows it will have, or how many are missing for Task.MISSING."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeWork:
+    """What an attribute needs to be fresh; `cells` is empty if it is."""
+
+    code: str
+    derived: bool
+    definition: Definition
+    logit: Definition | None
+    """Of a base attribute: the definition of its logits."""
+    fit: Fit | None
+    cells: tuple[CellWork, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cell.reason for cell in self.cells))
+
+    @property
+    def rows(self) -> int:
+        return sum(cell.rows for cell in self.cells)
+
+    @property
+    def needs_prompts(self) -> bool:
+        return any(cell.task in (Task.MISSING, Task.LOGITS) for cell in self.cells)
+
+
+def read_fit(snapshot: Snapshot, code: str, model: Model, prompts: Sequence[str]) -> Fit:
+    """The fit of an attribute under a model: the stored one, else the model's default."""
+    files = snapshot.files("calibrations", code)
+    if files:
+        for row in read_table("calibrations", files).to_pylist():
+            if row["model"] == model.key:
+                return fit_from_json(
+                    {"method": row["method"], "center": row["center"], "scale": row["scale"]}
+                )
+    return default_fit(model, prompts)
+
+
+def base_work(
+    snapshot: Snapshot,
+    vocabulary: Vocabulary,
+    attribute: BaseAttribute,
+    model: Model,
+    embedded: Mapping[int, CellState],
+    known: Mapping[str, Mapping[str, Any]],
+    *,
+    force: bool = False,
+) -> AttributeWork:
+    """What a base attribute needs, given the cells of the active model's embeddings."""
+    prompts = vocabulary.prompts(attribute.code)
+    fit = read_fit(snapshot, attribute.code, model, prompts)
+    logit = logit_definition(model, prompts)
+    wanted = confidence_definition(logit, fit, attribute.thresholds)
+    stored = cell_states(snapshot, "scores", attribute.code)
+    cells = []
+    for shard in sorted(embedded.keys() | stored.keys()):
+        source, cell = embedded.get(shard), stored.get(shard)
+        if source is None:
+            assert cell is not None
+            cells.append(CellWork(shard, Task.REMOVE, "no embeddings", 0))
+        elif cell is None:
+            reason = "new images" if stored else "new"
+            cells.append(CellWork(shard, Task.LOGITS, reason, source.rows))
+        elif force:
+            cells.append(CellWork(shard, Task.LOGITS, "forced", source.rows))
+        elif (why := why_stale(cell.definition, wanted, known, logit)) is not None:
+            same_logits = why in ("calibration changed", "thresholds changed") and cell.same_ids(source)
+            task = Task.CONFIDENCE if same_logits else Task.LOGITS
+            cells.append(CellWork(shard, task, why, source.rows))
+        elif not cell.same_ids(source):
+            missing = max(source.rows - cell.rows, 1)
+            cells.append(CellWork(shard, Task.MISSING, "new images", missing))
+    return AttributeWork(attribute.code, False, wanted, logit, fit, tuple(cells))
+
+
+def derived_work(
+    snapshot: Snapshot,
+    attribute: DerivedAttribute,
+    known: Mapping[str, Mapping[str, Any]],
+    pending: Mapping[str, AttributeWork],
+    *,
+    force: bool = False,
+) -> AttributeWork:
+    """What a derived attribute needs.
+
+    Args:
+        pending: the work of attributes that will be done before it; an input that is in there with work to do
+            makes this attribute stale as well.
+    """
+    rule = attribute.rule
+    codes = tuple(dict.fromkeys((*rule.all_of, *rule.any_of, *rule.none_of)))
+    inputs = {code: cell_states(snapshot, "scores", code) for code in codes}
+    definitions = {code: _planned_definition(code, inputs[code], pending) for code in codes}
+    wanted = derived_definition(rule, definitions)
+    stored = cell_states(snapshot, "scores", attribute.code)
+    waiting = [code for code in codes if code in pending and pending[code].cells]
+    shards = {shard for states in inputs.values() for shard in states}
+    shards |= {cell.shard for code in waiting for cell in pending[code].cells if cell.task is not Task.REMOVE}
+    cells = []
+    for shard in sorted(shards | stored.keys()):
+        sources = [states[shard] for states in inputs.values() if shard in states]
+        rows = max((source.rows for source in sources), default=0)
+        changing = any(cell.shard == shard for code in waiting for cell in pending[code].cells)
+        cell = stored.get(shard)
+        if shard not in shards:
+            cells.append(CellWork(shard, Task.REMOVE, "no inputs", 0))
+        elif cell is None:
+            planned = max(
+                (c.rows for code in waiting for c in pending[code].cells if c.shard == shard), default=0
+            )
+            cells.append(CellWork(shard, Task.RULE, "new images" if stored else "new", max(rows, planned)))
+        elif force:
+            cells.append(CellWork(shard, Task.RULE, "forced", rows))
+        elif (why := why_stale(cell.definition, wanted, known)) is not None:
+            cells.append(CellWork(shard, Task.RULE, why, rows))
+        elif changing or not any(cell.same_ids(source) for source in sources) or not _aligned(sources, cell):
+            cells.append(CellWork(shard, Task.RULE, "inputs changed" if changing else "new images", rows))
+    return AttributeWork(attribute.code, True, wanted, None, None, tuple(cells))
+
+
+def _aligned(sources: Sequence[CellState], cell: CellState) -> bool:
+    """Whether no input has more images than the derived cell (it holds the union of its inputs' images)."""
+    return all(source.rows <= cell.rows for source in sources)
+
+
+def _planned_definition(
+    code: str, states: Mapping[int, CellState], pending: Mapping[str, AttributeWork]
+) -> str | None:
+    if code in pending:
+        return pending[code].definition.hash
+    definitions = {state.definition for state in states.values()}
+    return definitions.pop() if len(definitions) == 1 else None

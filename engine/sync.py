@@ -1,0 +1,149 @@
+"""The plan of stale work, and running it: scan, embed, tag, derive.
+
+`make_plan` says what is stale; `run_plan` does it. Each step of a run plans with the same functions, so that
+what `plan` shows and what `sync` does cannot differ, and after a `sync` the plan is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from colonnade.engine.derive_run import derive_attributes, plan_derive
+from colonnade.engine.embed import EmbedOutcome, embed, pending_images
+from colonnade.engine.freshness import AttributeWork
+from colonnade.engine.jobs import embedding_rate
+from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
+from colonnade.engine.store import Store
+from colonnade.engine.tag import TagOutcome, missing_prompts, plan_tag, tag
+
+__all__ = ["Narrator", "Plan", "SyncOutcome", "make_plan", "run_plan", "sync"]
+
+Progress = Callable[[str, int, int, int], None]
+"""Called with (phase, done, total, failures)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the next `sync` will do."""
+
+    scan: ScanPlan | None
+    """The comparison of the roots with the images table; None where the roots were not looked at."""
+    model: str
+    """How the active model is loaded, or its key where it was imported."""
+    images_to_embed: int
+    """Images without a vector: those in the table, and those that the scan would add or re-read."""
+    prompts_to_encode: tuple[str, ...]
+    base: tuple[AttributeWork, ...]
+    """Base attributes with stale cells."""
+    derived: tuple[AttributeWork, ...]
+    """Derived attributes with stale cells, inputs before users."""
+    base_count: int
+    derived_count: int
+    orphans: tuple[str, ...]
+    """Scored codes that the vocabulary no longer has. `sync` leaves them; `drop` removes them."""
+    images_per_second: float | None
+    """Of the last job that embedded any images here."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether a `sync` would do nothing."""
+        scanned = self.scan is None or self.scan.empty
+        return scanned and not (self.images_to_embed or self.base or self.derived)
+
+
+@dataclass(slots=True)
+class SyncOutcome:
+    """What a `sync` did."""
+
+    scan: ScanOutcome | None = None
+    embed: EmbedOutcome = field(default_factory=EmbedOutcome)
+    tag: TagOutcome = field(default_factory=TagOutcome)
+    derived: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> int:
+        return self.embed.failed + (self.scan.unreadable if self.scan else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrator:
+    """Where a long command tells what it does."""
+
+    progress: Progress = lambda phase, done, total, failures: None
+    say: Callable[[str], None] = lambda line: None
+
+
+def make_plan(store: Store, *, scan: bool = True) -> Plan:
+    """What is stale in the store. Reads footers, id columns and (for `scan`) the names in the roots; writes nothing.
+
+    Raises:
+        VocabularyError: the vocabulary is wrong.
+    """
+    snapshot, settings, vocabulary = store.snapshot(), store.settings, store.vocabulary()
+    scanned = plan_scan(store, snapshot) if scan and settings.roots else None
+    active = settings.active if settings.active and settings.active.spec == settings.spec else None
+    unembedded = len(pending_images(snapshot, active.key if active else None)) if settings.spec else 0
+    everything = plan_tag(store, snapshot, vocabulary)
+    base = tuple(work for work in everything if work.cells)
+    derived = tuple(work for work in plan_derive(snapshot, vocabulary, pending=everything) if work.cells)
+    prompts = missing_prompts(snapshot, vocabulary, settings.active, base) if settings.active else []
+    return Plan(
+        scan=scanned,
+        model=settings.spec or settings.model_key or "",
+        images_to_embed=unembedded + (scanned.to_read if scanned else 0),
+        prompts_to_encode=tuple(prompts),
+        base=base,
+        derived=derived,
+        base_count=len(vocabulary.base),
+        derived_count=len(vocabulary.derived),
+        orphans=tuple(code for code in snapshot.partitions("scores") if code not in vocabulary.codes),
+        images_per_second=embedding_rate(store.path),
+    )
+
+
+def run_plan(
+    store: Store,
+    plan: Plan,
+    *,
+    batch: int | None = None,
+    device: str | None = None,
+    narrator: Narrator | None = None,
+) -> SyncOutcome:
+    """Do what the plan says. What a step changes is planned anew before the next.
+
+    Raises:
+        ModelError: the model is needed and cannot be loaded.
+        StoreError: the store cannot be written.
+    """
+    narrate = narrator or Narrator()
+    outcome = SyncOutcome()
+    if plan.scan is not None and not plan.scan.empty:
+        outcome.scan = apply_scan(
+            store, plan.scan, lambda done, total, failures: narrate.progress("scan", done, total, failures)
+        )
+    now = make_plan(store, scan=False) if outcome.scan else plan
+    if now.images_to_embed:
+        outcome.embed = embed(
+            store,
+            batch=batch,
+            device=device,
+            progress=lambda done, total, failures: narrate.progress("embed", done, total, failures),
+            on_conflict=narrate.say,
+        )
+        now = make_plan(store, scan=False)
+    if now.base:
+        outcome.tag = tag(
+            store,
+            progress=lambda done, total: narrate.progress("tag", done, total, 0),
+            on_conflict=narrate.say,
+        )
+        now = make_plan(store, scan=False)
+    if now.derived:
+        outcome.derived = derive_attributes(store, on_conflict=narrate.say)
+    return outcome
+
+
+def sync(store: Store, **options: object) -> SyncOutcome:
+    """Plan and run: afterwards the store is fresh. Options as for `run_plan`."""
+    return run_plan(store, make_plan(store), **options)  # type: ignore[arg-type]
