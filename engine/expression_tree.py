@@ -1,0 +1,295 @@
+"""The tree of a query expression: its nodes, its errors and its canonical text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from colonnade.engine.errors import InputError
+
+__all__ = [
+    "FUNCTIONS",
+    "KEYWORDS",
+    "MAX_CHARACTERS",
+    "MAX_NESTING",
+    "WORDS",
+    "And",
+    "Between",
+    "Compare",
+    "Constant",
+    "Expression",
+    "ExpressionError",
+    "In",
+    "InSet",
+    "IsNull",
+    "Like",
+    "Not",
+    "Operand",
+    "Or",
+    "Saved",
+    "Truth",
+    "Value",
+    "children",
+    "depth",
+    "operands",
+    "to_text",
+    "walk",
+]
+
+MAX_CHARACTERS = 10_000
+MAX_NESTING = 100
+
+WORDS = {
+    "_AND": "and",
+    "_OR": "or",
+    "_NOT": "not",
+    "_IN": "in",
+    "_LIKE": "like",
+    "_BETWEEN": "between",
+    "_IS": "is",
+    "_NULL": "null",
+    "TRUE": "true",
+    "FALSE": "false",
+}
+"""Terminal of the grammar -> the keyword it stands for."""
+
+KEYWORDS = frozenset(WORDS.values())
+"""Words with a meaning of their own; an attribute of such a name is written in double quotes."""
+
+FUNCTIONS = ("logit", "source", "status")
+"""What can be asked of an attribute besides its confidence: `logit(earth)`."""
+
+_WINDOW = 100
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
+
+Value = int | float | str | datetime
+
+
+class ExpressionError(InputError):
+    """An expression is wrong. `str(error)` has the message, the expression and a caret below the fault."""
+
+    def __init__(self, message: str, text: str, position: int) -> None:
+        super().__init__(f"{message}\n{_pointed(text, position)}")
+        self.message = message
+        """What is wrong, in one line, with a hint where there is one."""
+        self.text = text
+        """The whole expression."""
+        self.position = position
+        """Where it is wrong: 0-based index into `text` (its length: at the end)."""
+
+
+def _pointed(text: str, position: int) -> str:
+    """The part of `text` around `position` on one line, and a caret under it on the next."""
+    start = max(0, min(position - _WINDOW // 2, len(text) - _WINDOW))
+    shown = "".join(char if char.isprintable() else " " for char in text[start : start + _WINDOW])
+    before = "..." if start else ""
+    after = "..." if start + _WINDOW < len(text) else ""
+    return f"  {before}{shown}{after}\n  {' ' * (len(before) + position - start)}^"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Something with a value per image.
+
+    `kind` is `name` as parsed; binding makes it `image` (a column of the images table) or `confidence`.
+    `logit`, `source` and `status` are written as functions of an attribute.
+    """
+
+    kind: str
+    name: str
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """`true` or `false`."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A bare name: the attribute is accepted, or (`name?`) at least tentative."""
+
+    name: str
+    tentative: bool = False
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`operand operator value`; the operator is one of `= != < <= > >=`."""
+
+    operand: Operand
+    operator: str
+    value: Value
+    position: int = field(default=0, compare=False)
+    """Where the value stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """`operand [not] between low and high`, both ends included."""
+
+    operand: Operand
+    low: Value
+    high: Value
+    negated: bool = False
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`operand [not] in (value, ...)`."""
+
+    operand: Operand
+    values: tuple[Value, ...]
+    negated: bool = False
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """`operand [not] like 'pattern'`: `%` is any text, `_` any character."""
+
+    operand: Operand
+    pattern: str
+    negated: bool = False
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    """`operand is [not] null`; for an attribute: its status is unknown."""
+
+    operand: Operand
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InSet:
+    """`in_set(name)`: the image is in a stored set."""
+
+    name: str
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """`@name`: a saved query, replaced by its expression before binding."""
+
+    name: str
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    parts: tuple[Expression, ...]
+
+
+Expression = Constant | Truth | Compare | Between | In | Like | IsNull | InSet | Saved | Not | And | Or
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The expressions directly inside a node."""
+    if isinstance(node, Not):
+        return (node.part,)
+    return node.parts if isinstance(node, And | Or) else ()
+
+
+def walk(tree: Expression) -> Iterator[Expression]:
+    """Every node, each before those inside it, from left to right; without recursion."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(children(node)))
+
+
+def depth(tree: Expression) -> int:
+    """How deep the nodes nest (1: a single condition); without recursion."""
+    deepest, level = 0, [tree]
+    while level:
+        deepest += 1
+        level = [child for node in level for child in children(node)]
+    return deepest
+
+
+def operands(tree: Expression) -> Iterator[Operand]:
+    """What the conditions look at, in order; a bare name counts as the attribute's `status`."""
+    for node in walk(tree):
+        if isinstance(node, Truth):
+            yield Operand("status", node.name, node.position)
+        elif isinstance(node, Compare | Between | In | Like | IsNull):
+            yield node.operand
+
+
+def to_text(tree: Expression) -> str:
+    """The expression in canonical form; parsing it gives an equal tree."""
+    return _text(tree, 0)
+
+
+def _text(node: Expression, level: int) -> str:
+    """`level`: 0 inside `or`, 1 inside `and`, 2 inside `not`; what binds less is put in parentheses."""
+    match node:
+        case Constant(value):
+            return "true" if value else "false"
+        case Truth(name, tentative):
+            return _name(name) + ("?" if tentative else "")
+        case InSet(name):
+            return f"in_set({_name(name)})"
+        case Saved(name):
+            return f"@{name}"
+        case Not(part):
+            return f"not {_text(part, 2)}"
+        case And(parts):
+            text = " and ".join(_text(part, 2) for part in parts)
+            return f"({text})" if level > 1 else text
+        case Or(parts):
+            text = " or ".join(_text(part, 1) for part in parts)
+            return f"({text})" if level > 0 else text
+        case Compare(operand, operator, value):
+            return f"{_operand(operand)} {operator} {_value(value)}"
+        case Between(operand, low, high, negated):
+            return f"{_operand(operand)} {_no(negated)}between {_value(low)} and {_value(high)}"
+        case In(operand, values, negated):
+            return f"{_operand(operand)} {_no(negated)}in ({', '.join(map(_value, values))})"
+        case Like(operand, pattern, negated):
+            return f"{_operand(operand)} {_no(negated)}like {_value(pattern)}"
+        case IsNull(operand, negated):
+            return f"{_operand(operand)} is {_no(negated)}null"
+
+
+def _no(negated: bool) -> str:
+    return "not " if negated else ""
+
+
+def _name(name: str) -> str:
+    if _PLAIN_NAME.fullmatch(name) and name.lower() not in KEYWORDS:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _operand(operand: Operand) -> str:
+    name = _name(operand.name)
+    return f"{operand.kind}({name})" if operand.kind in FUNCTIONS else name
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
