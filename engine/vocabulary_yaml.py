@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NoReturn
 
@@ -53,6 +53,8 @@ class Scalar:
     """Offset of the first character in the text."""
     end: int
     size: int = 1
+    aliased: bool = False
+    """Whether this place holds an alias: the value is written elsewhere, the place is the alias's own."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Sequence:
     end: int = 0
     size: int = 1
     """How many nodes it is when every alias in it is written out."""
+    aliased: bool = False
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class Mapping:
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
     end: int = 0
     size: int = 1
+    aliased: bool = False
 
     def get(self, key: str) -> Node | None:
         """The first value under `key`."""
@@ -174,7 +178,7 @@ class _Composer:
         line, column, start = mark.line + 1, mark.column + 1, mark.index
         kind, end = self._kind(event), event.end_mark.index
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(kind, event.value, event.style is None, decorated, line, column, start, end)
+            return Scalar(kind, event.value, not event.style, decorated, line, column, start, end)
         flow = bool(event.flow_style)
         node: Sequence | Mapping
         if isinstance(event, yaml.SequenceStartEvent):
@@ -205,7 +209,8 @@ class _Composer:
         self._aliased += node.size
         if self._aliased > _MAX_ALIASED:
             self._stop(event, f"aliases stand for more than {_MAX_ALIASED:,} nodes", "write the values out")
-        return node
+        place = {"line": mark.line + 1, "column": mark.column + 1, "start": mark.index}
+        return replace(node, **place, end=event.end_mark.index, decorated=False, aliased=True)
 
     def _kind(self, event: Any) -> str:
         """What YAML 1.1 reads an event as; reports a tag that could make anything else."""
