@@ -1,0 +1,115 @@
+"""From image files to embeddings: decoding runs ahead in worker processes and feeds one forward pass.
+
+    for batch in embed_files(embedder, [(17, Path("earth.jpg"))]):
+        batch.ids, batch.vectors, batch.failures
+
+A file whose decoder hangs or crashes costs that file alone. Workers are at most four batches ahead, so that the
+model never waits for them and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colonnade.engine.decode import DecodeError, decode
+from colonnade.engine.embedder import Embedder, Preprocessing, Vectors
+from colonnade.engine.facts import MAX_PIXELS
+from colonnade.engine.isolate import IsolatedPool
+
+__all__ = ["BATCH_SIZE", "EmbeddedBatch", "embed_files"]
+
+BATCH_SIZE = 64
+"""Images in one forward pass, by default."""
+
+_BATCHES_AHEAD = 4
+_BYTES_AHEAD = 512 << 20
+
+_Item = tuple[int, Path]
+_Picture = NDArray[np.uint8] | DecodeError
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """What became of some of the items: each is in `ids` or in `failures`."""
+
+    ids: NDArray[np.int64]
+    """[n], in the order in which the items were given."""
+    vectors: Vectors
+    """[n, dimension], unit length."""
+    failures: tuple[tuple[int, str], ...] = ()
+    """Ids of the files that gave no picture, each with the reason on one line."""
+
+
+def embed_files(
+    embedder: Embedder,
+    items: Iterable[tuple[int, Path]],
+    *,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+    timeout_s: float = 30.0,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[EmbeddedBatch]:
+    """Embed image files, given as (id, path); batches come as they are finished.
+
+    Closing the iterator (or an exception on its way) kills the worker processes; they hold nothing.
+
+    Args:
+        batch_size: images in one forward pass; the last batch may have fewer, or failures alone.
+        workers: decoding processes at most; by default one a CPU.
+        timeout_s: seconds that decoding one file may take.
+        max_pixels: pictures of more pixels are failures, undecoded.
+
+    Raises:
+        ColonnadeError: worker processes cannot be started.
+    """
+    pixels_each = embedder.preprocessing.height * embedder.preprocessing.width * 3
+    ahead = max(batch_size, min(_BATCHES_AHEAD * batch_size, _BYTES_AHEAD // pixels_each))
+    work = partial(_decode_item, preprocessing=embedder.preprocessing, max_pixels=max_pixels)
+    numbered = _numbered(items)
+    with IsolatedPool(work, workers=workers, timeout=timeout_s, ahead=ahead) as pool:
+        done: list[tuple[int, int, NDArray[np.uint8]]] = []
+        failures: list[tuple[int, str]] = []
+        for outcome in pool.run(numbered):
+            place, (image_id, _) = outcome.item
+            picture = outcome.value
+            if picture is None:
+                failures.append((image_id, outcome.error or "no picture"))
+            elif isinstance(picture, DecodeError):
+                failures.append((image_id, str(picture)))
+            else:
+                done.append((place, image_id, picture))
+            if len(done) + len(failures) >= batch_size:
+                yield _embed(embedder, done, failures)
+                done, failures = [], []
+        if done or failures:
+            yield _embed(embedder, done, failures)
+
+
+def _numbered(items: Iterable[_Item]) -> Iterator[tuple[int, _Item]]:
+    yield from enumerate((int(image_id), path) for image_id, path in items)
+
+
+def _decode_item(item: tuple[int, _Item], *, preprocessing: Preprocessing, max_pixels: int) -> _Picture:
+    """In a worker process. A failure is a value here, so that its reason arrives in its own words."""
+    try:
+        return decode(item[1][1], preprocessing, max_pixels=max_pixels)
+    except DecodeError as error:
+        return DecodeError(str(error))
+
+
+def _embed(
+    embedder: Embedder, done: list[tuple[int, int, NDArray[np.uint8]]], failures: list[tuple[int, str]]
+) -> EmbeddedBatch:
+    done.sort(key=lambda one: one[0])
+    ids = np.array([image_id for _, image_id, _ in done], dtype=np.int64)
+    if done:
+        vectors = embedder.encode_images(np.stack([picture for _, _, picture in done]))
+    else:
+        vectors = np.zeros((0, embedder.dimension), np.float32)
+    return EmbeddedBatch(ids, vectors, tuple(failures))
