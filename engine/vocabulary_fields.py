@@ -15,7 +15,7 @@ __all__ = ["FieldReader", "is_code"]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FIELD = re.compile(r"\{[^{}]*\}")
-_NEAREST_WORK = 200_000
+_NEAREST_WORK = 60_000
 """Names that hints may be compared with in one file, so that a hostile one cannot make them slow."""
 
 _READ_AS = {

@@ -108,6 +108,11 @@ class Vocabulary:
         every: tuple[Attribute, ...] = (*self.base, *self.derived)
         return {attribute.code: attribute for attribute in every}
 
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """Every attribute, in the order of `codes`."""
+        return tuple(self._by_code.values())
+
     def __contains__(self, code: object) -> bool:
         return code in self._by_code
 

@@ -77,7 +77,8 @@ class _Schema:
         derived = [(d, item) for item in derived_items if (d := self._derived(item))]
         for attribute, item in derived:
             self._check_references(attribute, item)
-        self._check_cycles(derived)
+        scored = {attribute.code for attribute in base}
+        self._check_cycles([(a, item) for a, item in derived if a.code not in scored])
         line = top["templates"].line if "templates" in top else 1
         rules = tuple(attribute for attribute, _ in derived)
         found = Vocabulary(
@@ -174,8 +175,8 @@ class _Schema:
             items = self._reader.items(value, f"{name}: {key}") or []
             codes = [self._reader.text(item, f"{name}: {key}") for item in items]
             lists[key] = tuple(code for code in codes if code is not None)
-        empty = all(isinstance(value, Sequence) and not value.items for value in given.values())
-        if empty:
+        known = isinstance(node, Mapping) and len(given) == len(node.pairs)
+        if known and all(isinstance(value, Sequence) and not value.items for value in given.values()):
             self._reader.fault(
                 node, f"{name}: the rule has no conditions", "name a code in all_of, any_of or none_of"
             )

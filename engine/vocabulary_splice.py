@@ -170,7 +170,8 @@ class Text:
         item, end = listed.items[index], self._at.end(listed.items[index])
         if not listed.flow:
             start = self._at.line_start(self._at.dash_offset(item))
-            return self._cut_lines(start, end)
+            last = index == len(listed.items) - 1
+            return self._cut_lines(start, end, separated=last and self._at.spaced(listed))
         if index:
             return self._splice(self._at.end(listed.items[index - 1]), end, "")
         follower = listed.items[1].start if len(listed.items) > 1 else end
@@ -240,13 +241,17 @@ class Text:
     def _splice(self, start: int, end: int, new: str) -> Text:
         return Text(self.text[:start] + new + self.text[end:])
 
-    def _cut_lines(self, start: int, end: int) -> Text:
-        """Remove whole lines; of blank lines left on both sides one goes as well."""
+    def _cut_lines(self, start: int, end: int, *, separated: bool = False) -> Text:
+        """Remove whole lines; the blank line above goes with them where it would stand beside another.
+
+        Args:
+            separated: that blank line only set off what is removed, so it goes in any case.
+        """
         after = self._at.line_end(end)
         rest = self.text[after:].removeprefix("\r").removeprefix("\n")
         head = self.text[:start]
         blank = self._newline * 2
-        if head.endswith(blank) and (not rest.strip() or rest.startswith(self._newline)):
+        if head.endswith(blank) and (separated or not rest.strip() or rest.startswith(self._newline)):
             head = head[: -len(self._newline)]
         return Text(head + rest)
 
