@@ -272,3 +272,8 @@ def _taken(exif: dict[int, Any]) -> datetime | None:
         except ValueError:  # the 31st of February, or year 0
             continue
     return None
+
+
+def read_item(item: tuple[int, str, int], max_pixels: int) -> ImageFacts:
+    """`read_facts` for a worker process; an item is (anything, path, expected bytes)."""
+    return read_facts(item[1], max_pixels)

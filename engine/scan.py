@@ -1,0 +1,274 @@
+"""Bringing the images table up to date with the roots: a plan from names, sizes and times, then the work.
+
+`plan_scan` reads no image. `apply_scan` reads those that the plan calls for, in worker processes, and commits
+as it goes, so that what is finished stays if it is interrupted; files that vanished are marked last, when it
+is known which of them only moved.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from colonnade.engine.errors import InputError
+from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA
+from colonnade.engine.images import Problem, walk
+from colonnade.engine.scan_commit import Committer
+from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
+from colonnade.engine.scan_run import FAILURES_KEPT, Job, ScanRun
+from colonnade.engine.settings import Root
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_table
+
+__all__ = ["RootPlan", "ScanOutcome", "ScanPlan", "apply_scan", "plan_scan"]
+
+_COLUMNS = ("image_id", "root", "path", "content_hash", "bytes", "mtime", "source", "state", "error")
+
+
+@dataclass(frozen=True)
+class RootPlan:
+    """What a scan would do in one root. Files that look moved are among the new ones until they are read."""
+
+    root: Root
+    known: KnownImages
+    diff: RootDiff
+    lookalike: np.ndarray
+    """bool [len(diff.new)]: has the name and the size of a file that is gone, so that it may have moved."""
+
+    def named(self, rows: Sequence[int]) -> list[tuple[int, str]]:
+        """(image_id, path) of some rows of `known`."""
+        return [(int(self.known.ids[row]), self.known.paths[row]) for row in rows]
+
+    @property
+    def looks_moved(self) -> int:
+        return int(self.lookalike.sum())
+
+    @property
+    def new(self) -> int:
+        """New files without those that look moved."""
+        return len(self.diff.new) - self.looks_moved
+
+    @property
+    def changed(self) -> int:
+        return len(self.diff.changed)
+
+    @property
+    def retried(self) -> int:
+        """Files that are read in every scan until they can be: no permission so far, or no decoder."""
+        return len(self.diff.retried)
+
+    @property
+    def returned(self) -> int:
+        return len(self.diff.returned)
+
+    @property
+    def vanished(self) -> int:
+        return len(self.diff.vanished)
+
+    @property
+    def unchanged(self) -> int:
+        return self.diff.unchanged
+
+    @property
+    def unseen(self) -> int:
+        """Known images under a folder or root that could not be looked at; they stay as they are."""
+        return self.diff.unseen
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self.diff.problems)
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """What a scan would do. Made from names, sizes and times only; no file was opened."""
+
+    snapshot: int
+    """The snapshot that it was compared with."""
+    roots: tuple[RootPlan, ...]
+    moves: Moves
+    """The rows whose file is gone, in all the roots."""
+    data_files: frozenset[str]
+    """The images files that the plan knows."""
+
+    @property
+    def reads(self) -> int:
+        """How many files would be read."""
+        return sum(len(each.diff.new) + each.changed + each.retried for each in self.roots)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a scan would change nothing. Files that still cannot be read do not count."""
+        return not any(each.diff.new or each.changed or each.returned or each.vanished for each in self.roots)
+
+    def count(self, name: str) -> int:
+        """The sum over the roots of `new`, `looks_moved`, `changed`, `retried`, `returned`, `vanished`,
+        `unchanged` or `unseen`."""
+        return sum(int(getattr(each, name)) for each in self.roots)
+
+
+@dataclass(frozen=True)
+class ScanOutcome:
+    """What a scan did: numbers of images."""
+
+    new: int = 0
+    moved: int = 0
+    """Found again under another path: same id, embedding, scores and labels."""
+    changed: int = 0
+    """Other content under the same path: embedding and scores were removed."""
+    touched: int = 0
+    """Same content, other time, or now (un)readable."""
+    returned: int = 0
+    vanished: int = 0
+    unchanged: int = 0
+    unseen: int = 0
+    unreadable: int = 0
+    """Of the files that were read, those that are no usable images. They are rows in state `unreadable`."""
+    commits: int = 0
+    failures: tuple[tuple[str, str], ...] = ()
+    """(root/path, reason) of unreadable files and of what could not be looked at; the first 1,000."""
+
+
+def plan_scan(
+    store: Store, roots: Sequence[str] | None = None, *, snapshot: Snapshot | None = None
+) -> ScanPlan:
+    """Compare the roots' files with the images table, by path, size and time.
+
+    Args:
+        roots: names of roots; by default all. A root whose folder is not there is a problem then, and its
+            images stay as they are.
+        snapshot: what to compare with; by default the live one.
+
+    Raises:
+        InputError: a root that was asked for by name is unknown, or its folder is not there.
+    """
+    chosen = _chosen(store, roots)
+    snapshot = store.snapshot() if snapshot is None else snapshot
+    files = snapshot.files("images")
+    images = read_table("images", files, _COLUMNS)
+    images = images.filter(pc.equal(images["source"], "file"))
+    has_heif = importlib.util.find_spec("pillow_heif") is not None
+    compared = []
+    gone: list[Any] = []
+    for root in chosen:
+        rows = images.filter(pc.equal(images["root"], root.name))
+        known = _known(rows, has_heif)
+        diff = diff_images(known, walk(root.path))
+        gone.append(rows.take(pa.array(diff.vanished + diff.absent, pa.int64())))
+        compared.append((root, known, diff))
+    for name in set(pc.unique(images["root"]).to_pylist()) - {root.name for root in chosen}:
+        missing = pc.and_(pc.equal(images["root"], name), pc.equal(images["state"], "missing"))
+        gone.append(images.filter(missing))
+    moves = _moves(gone)
+    return ScanPlan(
+        snapshot.number,
+        tuple(RootPlan(root, known, diff, moves.lookalikes(diff.new)) for root, known, diff in compared),
+        moves,
+        frozenset(file.name for file in files),
+    )
+
+
+def _chosen(store: Store, names: Sequence[str] | None) -> tuple[Root, ...]:
+    settings = store.settings
+    if names is None:
+        return settings.roots
+    chosen = []
+    for name in dict.fromkeys(names):
+        root = settings.root(name)
+        if root is None:
+            known = ", ".join(each.name for each in settings.roots) or "none"
+            raise InputError(f"no image root is named {name!r}; the roots are: {known}")
+        if not Path(root.path).is_dir():
+            raise InputError(
+                f"{root.path}: the folder of the image root {name!r} is not there; mount its disk, "
+                f"or say where it is now: colonnade root move {name} FOLDER"
+            )
+        chosen.append(root)
+    return tuple(chosen)
+
+
+def _known(rows: Any, has_heif: bool) -> KnownImages:
+    unreadable = pc.equal(rows["state"], "unreadable")
+    retry = pc.is_null(rows["content_hash"])
+    if has_heif:
+        retry = pc.or_(retry, pc.fill_null(pc.match_substring(rows["error"], NEEDS_EXTRA), False))
+    return KnownImages(
+        ids=rows["image_id"].to_numpy(),
+        paths=rows["path"].to_pylist(),
+        sizes=pc.fill_null(rows["bytes"], -1).to_numpy(),
+        mtimes=pc.fill_null(rows["mtime"].cast(pa.int64()), -1).to_numpy(),
+        missing=pc.equal(rows["state"], "missing").to_numpy(),
+        retry=pc.and_(unreadable, retry).to_numpy(),
+    )
+
+
+def _moves(gone: list[Any]) -> Moves:
+    rows = pa.concat_tables(gone) if gone else read_table("images", ())
+    rows = rows.filter(pc.fill_null(pc.equal(pc.binary_length(rows["content_hash"]), 32), False))
+    columns = ("image_id", "root", "path", "bytes", "content_hash")
+    return Moves(*(rows[name].to_pylist() for name in columns))
+
+
+def apply_scan(
+    store: Store,
+    plan: ScanPlan,
+    progress: Callable[[int, int, int], None] | None = None,
+    *,
+    narrate: Callable[[str], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
+    timeout_s: float = 30.0,
+    batch_files: int = 20_000,
+    batch_s: float = 30.0,
+) -> ScanOutcome:
+    """Read what the plan calls for and commit it; then mark what vanished.
+
+    Args:
+        progress: called with (files read, files to read, unreadable so far).
+        narrate: called with a line where there is something to say, such as a retry.
+        max_pixels: larger images are refused.
+        workers: processes that read; by default one a CPU.
+        timeout_s: what one file may take, beside a second for each 4 MB.
+        batch_files, batch_s: a commit after that many files or seconds, whichever comes first.
+
+    Raises:
+        ConflictError: others kept changing the same cells.
+        StoreError: the disk refused. What was committed before stays.
+    """
+    lookalikes: list[Job] = []
+    others: list[Job] = []
+    for each in plan.roots:
+        for entry, lookalike in zip(each.diff.new, each.lookalike.tolist(), strict=True):
+            (lookalikes if lookalike else others).append((each.root, entry, None))
+        for row, entry in (*each.diff.changed, *each.diff.retried):
+            others.append((each.root, entry, int(each.known.ids[row])))
+    run = ScanRun(
+        Committer(store.path, plan.data_files, narrate),
+        plan.moves,
+        total=plan.reads,
+        progress=progress,
+        batch_files=batch_files,
+        batch_s=batch_s,
+    )
+    run.read(lookalikes, others, max_pixels=max_pixels, workers=workers, timeout_s=timeout_s)
+    for each in plan.roots:
+        run.mark("returned", each.root.name, each.named(each.diff.returned))
+        run.mark("vanished", each.root.name, each.named(each.diff.vanished))
+    run.finish()
+    failures = list(run.failures)
+    for each in plan.roots:
+        for problem in each.diff.problems[:FAILURES_KEPT]:
+            failures.append((f"{each.root.name}/{problem.path}".rstrip("/"), problem.reason))
+    return ScanOutcome(
+        **run.counts,
+        unchanged=plan.count("unchanged"),
+        unseen=plan.count("unseen"),
+        failures=tuple(failures[:FAILURES_KEPT]),
+    )

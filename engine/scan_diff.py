@@ -1,0 +1,184 @@
+"""What a scan found against what the store knows: pure functions, no files and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from colonnade.engine.images import FileEntry, Problem
+from numpy.typing import NDArray
+
+__all__ = ["Gone", "KnownImages", "Moves", "RootDiff", "diff_images", "file_name"]
+
+_WINDOW = 256
+
+
+@dataclass(frozen=True, slots=True)
+class KnownImages:
+    """The rows of one root that stand for files, as parallel columns. Paths are unique."""
+
+    ids: NDArray[np.int64]
+    paths: Sequence[str]
+    sizes: NDArray[np.int64]
+    mtimes: NDArray[np.int64]
+    """Microseconds since 1970."""
+    missing: NDArray[np.bool_]
+    retry: NDArray[np.bool_]
+    """To be read again although size and time are the same: it could not be, or a decoder was lacking."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootDiff:
+    """What a scan of one root would do. Each known row is in one of the groups but `new` and `problems`."""
+
+    new: list[FileEntry] = field(default_factory=list)
+    changed: list[tuple[int, FileEntry]] = field(default_factory=list)
+    """(row, file): size or time differs, so that the file has to be read to know more."""
+    retried: list[tuple[int, FileEntry]] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)
+    """Rows that were missing, whose file is there as it was."""
+    vanished: list[int] = field(default_factory=list)
+    absent: list[int] = field(default_factory=list)
+    """Rows that were missing and still are."""
+    unchanged: int = 0
+    unseen: int = 0
+    """Rows under something that could not be looked at. They stay as they are."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def diff_images(known: KnownImages, found: Iterable[FileEntry | Problem]) -> RootDiff:
+    """Compare by path, size and time. Rows are positions in `known`; what each group means is in `RootDiff`.
+
+    `found` is read once, as it comes; each path occurs once.
+    """
+    diff = RootDiff()
+    unchanged = 0
+    rows = dict(zip(known.paths, range(len(known.paths)), strict=True))
+    seen = np.zeros(len(rows), dtype=np.bool_)
+    sizes, mtimes = known.sizes.tolist(), known.mtimes.tolist()
+    special = (known.missing | known.retry).tolist()
+    for entry in found:
+        if isinstance(entry, Problem):
+            diff.problems.append(entry)
+            continue
+        row = rows.get(entry.path)
+        if row is None:
+            diff.new.append(entry)
+            continue
+        seen[row] = True
+        if sizes[row] != entry.size or mtimes[row] != entry.mtime_us:
+            diff.changed.append((row, entry))
+        elif not special[row]:
+            unchanged += 1
+        elif known.missing[row]:
+            diff.returned.append(row)
+        else:
+            diff.retried.append((row, entry))
+    blind = frozenset(problem.path for problem in diff.problems if problem.blind)
+    unseen = 0
+    for row in np.flatnonzero(~seen).tolist():
+        if known.missing[row]:
+            diff.absent.append(row)
+        elif blind and _under(known.paths[row], blind):
+            unseen += 1
+        else:
+            diff.vanished.append(row)
+    return RootDiff(
+        diff.new,
+        diff.changed,
+        diff.retried,
+        diff.returned,
+        diff.vanished,
+        diff.absent,
+        unchanged,
+        unseen,
+        diff.problems,
+    )
+
+
+def _under(path: str, folders: frozenset[str]) -> bool:
+    """Whether a path is one of `folders` or lies in one ('' is the root)."""
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition("/")[0]
+    return "" in folders
+
+
+def file_name(path: str) -> str:
+    """The last part of a relative path."""
+    return path.rpartition("/")[2]
+
+
+class Gone(NamedTuple):
+    """A row whose file is gone."""
+
+    image_id: int
+    root: str
+    path: str
+
+
+class Moves:
+    """The rows whose file is gone, to be found again by content under another path.
+
+    Each row is given out once. Columns are parallel and one element a row; memory is about 100 bytes a row.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[int],
+        roots: Sequence[str],
+        paths: Sequence[str],
+        sizes: Sequence[int],
+        hashes: Sequence[str],
+    ) -> None:
+        keys = np.array([value.encode() for value in hashes], dtype="S32")
+        order = np.lexsort((np.asarray(ids, dtype=np.int64), keys))
+        self._keys = keys[order]
+        self._ids = np.asarray(ids, dtype=np.int64)[order]
+        self._order = order.tolist()
+        self._roots, self._paths, self._sizes = roots, paths, sizes
+        self._taken = np.zeros(len(order), dtype=np.bool_)
+        self._first: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def lookalikes(self, entries: Sequence[FileEntry]) -> NDArray[np.bool_]:
+        """Which of some new files have the name and the size of a file that is gone."""
+        gone = {(file_name(path), size) for path, size in zip(self._paths, self._sizes, strict=True)}
+        return np.fromiter(
+            ((file_name(entry.path), entry.size) in gone for entry in entries), np.bool_, count=len(entries)
+        )
+
+    def take(self, root: str, path: str, content_hash: str, *, same_name: bool = False) -> Gone | None:
+        """A row with that content, by preference of the same name and root; None if there is none.
+
+        Args:
+            same_name: only a row of the same file name will do.
+        """
+        key = np.array(content_hash.encode(), dtype="S32")
+        low = int(np.searchsorted(self._keys, key, side="left"))
+        high = int(np.searchsorted(self._keys, key, side="right"))
+        first = self._first.get(low, low)
+        while first < high and self._taken[first]:
+            first += 1
+        self._first[low] = first
+        best, best_rank = -1, -1
+        for position in range(
+            first, min(high, first + _WINDOW)
+        ):  # thousands of empty files are not worth a search
+            if self._taken[position]:
+                continue
+            row = self._order[position]
+            named = file_name(self._paths[row]) == file_name(path)
+            rank = 2 * named + (self._roots[row] == root)
+            if rank > best_rank and (named or not same_name):
+                best, best_rank = position, rank
+        if best < 0:
+            return None
+        self._taken[best] = True
+        row = self._order[best]
+        return Gone(int(self._ids[best]), self._roots[row], self._paths[row])

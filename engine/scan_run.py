@@ -1,0 +1,177 @@
+"""The working half of a scan: files are read in worker processes, and their rows committed in batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from colonnade.engine.facts import ImageFacts, hash_file, read_item
+from colonnade.engine.images import FileEntry, file_path
+from colonnade.engine.isolate import IsolatedPool, Outcome
+from colonnade.engine.scan_commit import Committer
+from colonnade.engine.scan_diff import Moves
+from colonnade.engine.scan_rows import Edit, image_row
+from colonnade.engine.settings import Root
+
+__all__ = ["FAILURES_KEPT", "Job", "ScanRun"]
+
+Job = tuple[Root, FileEntry, int | None]
+"""(root, file, the id of its row if it has one)"""
+
+Item = tuple[int, str, int]
+"""What a worker gets: (number, path, bytes)"""
+
+BYTES_PER_SECOND = 4_000_000
+AHEAD = 256
+FAILURES_KEPT = 1000
+MARKS_PER_COMMIT = 1 << 18
+
+
+class ScanRun:
+    """One scan under way: the batch that is not committed yet, and the counts so far.
+
+    Args:
+        total: how many files will be read.
+        batch_files, batch_s: a batch is committed after that many files or seconds.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        moves: Moves,
+        *,
+        total: int,
+        progress: Callable[[int, int, int], None] | None,
+        batch_files: int,
+        batch_s: float,
+    ) -> None:
+        self.counts = dict.fromkeys(
+            ("new", "moved", "changed", "touched", "returned", "vanished", "unreadable", "commits"), 0
+        )
+        self.failures: list[tuple[str, str]] = []
+        self._committer = committer
+        self._moves = moves
+        self._total = total
+        self._done = 0
+        self._progress = progress
+        self._batch_files = batch_files
+        self._batch_s = batch_s
+        self._waiting: dict[int, tuple[Job, ImageFacts]] = {}  # read, but one before them is not
+        self._claimed: set[int] = set()
+        self._rows: list[dict[str, Any]] = []
+        self._edits: list[Edit] = []
+        self._due = time.monotonic() + batch_s
+        self._committing = False
+
+    def read(
+        self,
+        lookalikes: Sequence[Job],
+        others: Sequence[Job],
+        *,
+        max_pixels: int,
+        workers: int | None,
+        timeout_s: float,
+    ) -> None:
+        """Read files and commit their rows.
+
+        Args:
+            lookalikes: new files with the name and size of one that is gone. They come first, so that each
+                has the first claim on the row of its own name.
+        """
+        pool: IsolatedPool[Item, ImageFacts] = IsolatedPool(
+            partial(read_item, max_pixels=max_pixels),
+            workers=workers,
+            timeout=lambda item: timeout_s + item[2] / BYTES_PER_SECOND,
+            ahead=AHEAD,
+        )
+        with pool:
+            try:
+                strangers = [
+                    (job, facts)
+                    for job, facts in self._read(pool, lookalikes)
+                    if not self._take(job, facts, same_name=True)
+                ]
+                for job, facts in strangers:
+                    self._take(job, facts)
+                for job, facts in self._read(pool, others):
+                    self._take(job, facts)
+            except BaseException:  # above all Ctrl-C: what was read stays
+                if not self._committing:
+                    for _, (job, facts) in sorted(self._waiting.items(), key=lambda item: item[0]):
+                        self._take(job, facts)
+                    self.finish()
+                raise
+
+    def mark(self, kind: Literal["returned", "vanished"], root: str, rows: Sequence[tuple[int, str]]) -> None:
+        """Note rows (id, path) whose file is gone, or there again as it was, but for those found moved."""
+        for image_id, path in rows:
+            if image_id not in self._claimed:
+                self._edits.append(Edit(image_id, root, path, kind))
+                if len(self._edits) >= MARKS_PER_COMMIT:
+                    self.finish()
+
+    def finish(self) -> None:
+        """Commit the batch."""
+        self._due = time.monotonic() + self._batch_s
+        if not self._rows and not self._edits:
+            return
+        self._committing = True
+        new, edited = self._committer.commit(self._rows, self._edits)
+        self._committing = False
+        self._rows, self._edits = [], []
+        self.counts["new"] += new
+        for outcome in ("moved", "changed", "touched", "returned", "vanished"):
+            self.counts[outcome] += len(getattr(edited, outcome))
+        self.counts["commits"] += bool(new or edited)
+
+    def _read(
+        self, pool: IsolatedPool[Item, ImageFacts], jobs: Sequence[Job]
+    ) -> Iterator[tuple[Job, ImageFacts]]:
+        def items() -> Iterator[Item]:
+            for number, (root, entry, _) in enumerate(jobs):
+                yield number, str(file_path(root.path, entry.path, entry.path_bytes)), entry.size
+
+        following = 0  # in the order of the jobs, so that ids are the same however the reading went
+        for outcome in pool.run(items()):
+            self._waiting[outcome.item[0]] = jobs[outcome.item[0]], _facts(outcome)
+            self._done += 1
+            while following in self._waiting:
+                yield self._waiting.pop(following)
+                following += 1
+                if len(self._rows) + len(self._edits) >= self._batch_files or time.monotonic() >= self._due:
+                    self.finish()
+            if self._progress is not None:
+                self._progress(self._done, self._total, self.counts["unreadable"])
+
+    def _take(self, job: Job, facts: ImageFacts, *, same_name: bool = False) -> bool:
+        """Add a file to the batch; False if it may have moved, but not from a file of that name."""
+        root, entry, image_id = job
+        if facts.state == "missing":
+            return True  # gone since it was listed: the next scan's business
+        row = image_row(root.name, entry, facts)
+        gone = None
+        if image_id is None and facts.content_hash is not None:
+            gone = self._moves.take(root.name, entry.path, facts.content_hash, same_name=same_name)
+            if gone is None and same_name:
+                return False
+        if image_id is not None:
+            self._edits.append(Edit(image_id, root.name, entry.path, "read", row))
+        elif gone is not None:
+            self._claimed.add(gone.image_id)
+            self._edits.append(Edit(gone.image_id, gone.root, gone.path, "moved", row))
+        else:
+            self._rows.append(row)
+        if facts.state == "unreadable":
+            self.counts["unreadable"] += 1
+            if len(self.failures) < FAILURES_KEPT:
+                self.failures.append((f"{root.name}/{entry.path}", facts.error or "unreadable"))
+        return True
+
+
+def _facts(outcome: Outcome[Item, ImageFacts]) -> ImageFacts:
+    """What a worker found; where it hung or crashed, at least the hash, lest it be read in every scan."""
+    if outcome.value is not None:
+        return outcome.value
+    return ImageFacts("unreadable", f"reading it {outcome.error}", content_hash=hash_file(outcome.item[1]))

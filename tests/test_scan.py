@@ -1,0 +1,591 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from colonnade.engine import scan_commit, scan_run
+from colonnade.engine.errors import InputError
+from colonnade.engine.facts import NEEDS_EXTRA, hash_file
+from colonnade.engine.scan import ScanOutcome, apply_scan, plan_scan
+from colonnade.engine.settings import update_settings
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage, open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import SCHEMAS, read_files, read_table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from isolated_functions import read_item_or_misbehave
+from PIL import Image
+
+Rows = dict[str, dict[str, Any]]
+TAGGED = ("earth", "moon")
+
+
+def picture(path: Path, shade: int = 0, size: tuple[int, int] = (4, 3)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (shade % 256, shade // 256, 0)).save(path, "PNG")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def store(tmp_path: Path, root: Path) -> Store:
+    return Store.create(tmp_path / "store", roots=[root], model="hash")
+
+
+def scan(store: Store, **options: Any) -> ScanOutcome:
+    options.setdefault("workers", 1)
+    outcome = apply_scan(store, plan_scan(store), **options)
+    after = plan_scan(store)
+    assert after.is_empty
+    return outcome
+
+
+def rows(store: Store) -> Rows:
+    """`root/path` of every row -> the row."""
+    found = read_table("images", store.snapshot().files("images")).to_pylist()
+    by_name = {f"{row['root']}/{row['path']}": row for row in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def ids(store: Store) -> dict[str, int]:
+    return {name.removeprefix("photos/"): row["image_id"] for name, row in rows(store).items()}
+
+
+def states(store: Store) -> dict[str, str]:
+    return {name.removeprefix("photos/"): row["state"] for name, row in rows(store).items()}
+
+
+def commit(store: Store, change: Callable[[Snapshot, Stage], None]) -> None:
+    with open_stage(store.path, command="test") as stage:
+        stage.late(change)
+        stage.commit()
+
+
+def describe_all(store: Store, value: float = 1.0) -> None:
+    """Give every image an embedding, scores, a label and a set to be in."""
+
+    def change(live: Snapshot, stage: Stage) -> None:
+        found = sorted(row["image_id"] for row in rows(store).values())
+        for model in ("m1", "m2"):
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array([value] * 4 * len(found), pa.float32()), 4)
+            data = pa.table({"image_id": pa.array(found, pa.int64()), "embedding": vectors})
+            stage.replace("embeddings", model, 0, data, read=live.cell("embeddings", model, 0))
+        for table, partition in [*(("scores", code) for code in TAGGED), ("labels", "earth"), ("sets", "s")]:
+            data = pa.Table.from_pylist([{"image_id": image} for image in found], schema=SCHEMAS[table])
+            stage.replace(table, partition, 0, data, read=live.cell(table, partition, 0))
+
+    commit(store, change)
+
+
+def described(store: Store) -> dict[str, list[int]]:
+    snapshot = store.snapshot()
+    return {
+        f"{table}/{partition}": read_files(files, ["image_id"])["image_id"].to_pylist()
+        for table in ("embeddings", "scores", "labels", "sets")
+        for partition in snapshot.partitions(table)
+        if (files := snapshot.files(table, partition))
+    }
+
+
+def test_first_scan_then_nothing_to_do(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1, (7, 2))
+    picture(root / "sub" / "0B5E7C2A-90f1-4c1e-8a55-3d2f1b6c7d8e.png", 2)
+    plan = plan_scan(store)
+    assert (plan.reads, plan.is_empty, plan.count("new")) == (2, False, 2)
+    assert scan(store) == ScanOutcome(new=2, commits=1)
+    found = rows(store)
+    row = found["photos/a.png"]
+    status = (root / "a.png").stat()
+    assert (row["width"], row["height"], row["format"], row["state"]) == (7, 2, "PNG", "ok")
+    assert (row["bytes"], row["source"], row["error"]) == (status.st_size, "file", None)
+    assert int(row["mtime"].timestamp() * 1e6 + 0.5) == status.st_mtime_ns // 1000
+    assert row["content_hash"] == hash_file(root / "a.png")
+    named = next(row for row in found.values() if row["uuid"])
+    assert named["uuid"] == "0b5e7c2a-90f1-4c1e-8a55-3d2f1b6c7d8e"
+    before = store.snapshot().number
+    again = plan_scan(store)
+    assert (again.reads, again.is_empty, again.count("unchanged")) == (0, True, 2)
+    assert scan(store) == ScanOutcome(unchanged=2)
+    assert store.snapshot().number == before
+
+
+def test_ids_follow_the_paths_and_batches_are_commits(store: Store, root: Path) -> None:
+    names = [f"{number:03d}.png" for number in range(50)]
+    for number, name in enumerate(names):
+        picture(root / name, number)
+    assert scan(store, workers=2, batch_files=20).commits == 3
+    assert ids(store) == {name: number for number, name in enumerate(names)}
+
+
+def test_moved_files_keep_their_row_and_all_that_belongs_to_it(store: Store, root: Path) -> None:
+    for shade, name in enumerate(("a.png", "b.png", "c.png")):
+        picture(root / name, shade)
+    scan(store)
+    describe_all(store)
+    before, kept = ids(store), described(store)
+    (root / "new").mkdir()
+    (root / "a.png").rename(root / "new" / "a.png")
+    (root / "b.png").rename(root / "other name.png")
+    assert plan_scan(store).count("looks_moved") == 1
+    assert scan(store) == ScanOutcome(moved=2, unchanged=1, commits=1)
+    assert ids(store) == {
+        "new/a.png": before["a.png"],
+        "other name.png": before["b.png"],
+        "c.png": before["c.png"],
+    }
+    assert set(states(store).values()) == {"ok"}
+    assert described(store) == kept
+
+
+def test_a_file_that_moved_long_after_it_vanished(store: Store, root: Path, tmp_path: Path) -> None:
+    picture(root / "a.png", 1)
+    scan(store)
+    before = ids(store)["a.png"]
+    (root / "a.png").rename(tmp_path / "away.png")
+    assert scan(store) == ScanOutcome(vanished=1, commits=1)
+    assert states(store) == {"a.png": "missing"}
+    assert scan(store) == ScanOutcome()
+    (tmp_path / "away.png").rename(root / "b.png")
+    assert scan(store) == ScanOutcome(moved=1, commits=1)
+    assert ids(store) == {"b.png": before}
+    assert states(store) == {"b.png": "ok"}
+
+
+def test_moves_go_to_the_same_name_and_are_one_to_one(store: Store, root: Path) -> None:
+    for name in ("one/x.png", "one/y.png"):
+        picture(root / name, 5)
+    scan(store)
+    before = ids(store)
+    (root / "one").rename(root / "two")
+    shutil.copy(root / "two" / "x.png", root / "a first copy.png")
+    shutil.copy(root / "two" / "x.png", root / "z last copy.png")
+    assert scan(store) == ScanOutcome(moved=2, new=2, commits=1)
+    after = ids(store)
+    assert after["two/x.png"] == before["one/x.png"]
+    assert after["two/y.png"] == before["one/y.png"]
+    assert len(set(after.values())) == 4
+
+
+def test_a_copy_is_a_row_of_its_own(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    scan(store)
+    shutil.copy2(root / "a.png", root / "b.png")
+    assert scan(store) == ScanOutcome(new=1, unchanged=1, commits=1)
+    assert sorted(ids(store).values()) == [0, 1]
+
+
+def test_other_content_removes_what_described_the_old_in_the_same_commit(store: Store, root: Path) -> None:
+    for shade, name in enumerate(("a.png", "b.png")):
+        picture(root / name, shade)
+    scan(store)
+    describe_all(store)
+    before, image = store.snapshot().number, ids(store)
+    picture(root / "a.png", 99, (9, 9))
+    assert scan(store) == ScanOutcome(changed=1, unchanged=1, commits=1)
+    assert store.snapshot().number == before + 1
+    assert ids(store) == image
+    assert rows(store)["photos/a.png"]["width"] == 9
+    left = [image["b.png"]]
+    assert described(store) == {
+        "embeddings/m1": left,
+        "embeddings/m2": left,
+        "scores/earth": left,
+        "scores/moon": left,
+        "labels/earth": [0, 1],
+        "sets/s": [0, 1],
+    }
+    picture(root / "b.png", 98)
+    scan(store)
+    assert described(store) == {"labels/earth": [0, 1], "sets/s": [0, 1]}
+
+
+def test_touched_files_keep_everything_else(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    scan(store)
+    describe_all(store)
+    row, kept = rows(store)["photos/a.png"], described(store)
+    os.utime(root / "a.png", ns=(0, 1_000_000_000))
+    assert plan_scan(store).count("changed") == 1
+    assert scan(store) == ScanOutcome(touched=1, commits=1)
+    after = rows(store)["photos/a.png"]
+    assert after.pop("mtime") != row.pop("mtime")
+    assert after == row
+    assert described(store) == kept
+
+
+def test_vanished_and_returned(store: Store, root: Path, tmp_path: Path) -> None:
+    picture(root / "a.png", 1)
+    (root / "bad.jpg").write_bytes(b"no image")
+    scan(store)
+    describe_all(store)
+    kept, before = described(store), rows(store)
+    for name in ("a.png", "bad.jpg"):
+        (root / name).rename(tmp_path / name)
+    assert scan(store) == ScanOutcome(vanished=2, commits=1)
+    assert states(store) == {"a.png": "missing", "bad.jpg": "missing"}
+    assert described(store) == kept
+    for name in ("a.png", "bad.jpg"):
+        (tmp_path / name).rename(root / name)
+    plan = plan_scan(store)
+    assert (plan.count("returned"), plan.reads) == (2, 0)
+    assert scan(store) == ScanOutcome(returned=2, commits=1)
+    assert rows(store) == before
+    assert described(store) == kept
+
+
+def test_a_file_that_returns_as_another_picture(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    scan(store)
+    describe_all(store)
+    (root / "a.png").unlink()
+    scan(store)
+    picture(root / "a.png", 2)
+    assert scan(store) == ScanOutcome(changed=1, commits=1)
+    assert states(store) == {"a.png": "ok"}
+    assert "embeddings/m1" not in described(store)
+
+
+def test_files_that_are_no_images_are_rows_with_a_reason(store: Store, root: Path) -> None:
+    (root / "empty.jpg").touch()
+    (root / "text.jpg").write_text("hello")
+    (root / "cut.png").write_bytes(picture(root / "whole.png").read_bytes()[:30])
+    picture(root / "large.png", 1, (400, 300))
+    outcome = scan(store, max_pixels=100_000)
+    assert (outcome.new, outcome.unreadable) == (5, 4)
+    assert dict(outcome.failures) == {
+        "photos/empty.jpg": "empty file",
+        "photos/text.jpg": "not an image in a known format",
+        "photos/cut.png": "PNG header is damaged or cut short",
+        "photos/large.png": "400 x 300 pixels, more than the limit of 100,000",
+    }
+    found = rows(store)
+    assert {name: row["error"] for name, row in found.items() if row["state"] == "unreadable"} == dict(
+        outcome.failures
+    )
+    assert scan(store) == ScanOutcome(unchanged=5)
+
+
+def test_hangs_and_crashes_cost_one_file_each(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_run, "read_item", read_item_or_misbehave)
+    for shade, name in enumerate(("a", "b", "hang_1", "segfault_1", "z")):
+        picture(root / f"{name}.png", shade)
+    outcome = scan(store, timeout_s=0.5, workers=2)
+    assert (outcome.new, outcome.unreadable) == (5, 2)
+    found = rows(store)
+    assert found["photos/hang_1.png"]["error"].startswith("reading it took longer than 0.5")
+    assert found["photos/segfault_1.png"]["error"] == "reading it crashed (SIGSEGV)"
+    assert found["photos/hang_1.png"]["content_hash"] == hash_file(root / "hang_1.png")
+    assert plan_scan(store).reads == 0
+
+
+def test_files_that_lacked_a_decoder_are_tried_again(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pillow_heif", reason="pillow-heif (the images extra) is not installed")
+    picture(root / "a.heic", 1)
+    scan(store)
+
+    def lacked(live: Snapshot, stage: Stage) -> None:
+        data = read_files(live.files("images")).to_pylist()
+        data[0] |= {"state": "unreadable", "error": f"HEIC needs pillow-heif: {NEEDS_EXTRA}"}
+        table = pa.Table.from_pylist(data, schema=SCHEMAS["images"])
+        stage.replace("images", None, 0, table, read=live.files("images"))
+
+    commit(store, lacked)
+    plan = plan_scan(store)
+    assert (plan.count("retried"), plan.is_empty) == (1, True)
+    assert scan(store) == ScanOutcome(touched=1, commits=1)
+    assert states(store) == {"a.heic": "ok"}
+
+
+def test_imported_rows_are_left_alone(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    content = hash_file(root / "a.png")
+
+    def add(_: Snapshot, stage: Stage) -> None:
+        image = stage.allocate_ids(1)[0]
+        row = {"image_id": image, "root": "photos", "path": "x", "source": "import", "state": "ok"}
+        row |= {"content_hash": content}
+        stage.append("images", None, 0, pa.Table.from_pylist([row], schema=SCHEMAS["images"]), read=())
+
+    commit(store, add)
+    assert scan(store) == ScanOutcome(new=1, commits=1)
+    assert states(store) == {"x": "ok", "a.png": "ok"}
+
+
+def test_a_root_that_is_not_there_keeps_its_images(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    scan(store)
+    root.rename(root.with_name("unmounted"))
+    outcome = scan(store)
+    assert (outcome.vanished, outcome.unseen) == (0, 1)
+    assert outcome.failures[0][0] == "photos"
+    assert states(store) == {"a.png": "ok"}
+    with pytest.raises(InputError, match="is not there; mount its disk"):
+        plan_scan(store, ["photos"])
+    with pytest.raises(InputError, match="the roots are: photos"):
+        plan_scan(store, ["fotos"])
+
+
+def test_a_root_that_was_moved_is_not_read_again(store: Store, root: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    picture(root / "a.png", 1)
+    scan(store)
+    root.rename(tmp_path / "elsewhere")
+    update_settings(
+        store.path,
+        lambda found: replace(found, roots=(replace(found.roots[0], path=tmp_path / "elsewhere"),)),
+    )
+    plan = plan_scan(store, ["photos"])
+    assert (plan.is_empty, plan.reads, plan.count("unchanged")) == (True, 0, 1)
+
+
+def test_folders_that_cannot_be_listed_keep_their_images(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(root / "closed" / "a.png", 1)
+    picture(root / "open" / "b.png", 2)
+    scan(store)
+    (root / "open" / "b.png").unlink()
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if isinstance(path, bytes) and path.endswith(b"closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    outcome = apply_scan(store, plan_scan(store))
+    assert (outcome.vanished, outcome.unseen) == (1, 1)
+    assert outcome.failures == (("photos/closed", "permission denied"),)
+    assert states(store) == {"closed/a.png": "ok", "open/b.png": "missing"}
+
+
+def test_names_that_are_not_utf8(store: Store, root: Path) -> None:
+    raw = os.fsencode(root) + b"/caf\xe9.png"
+    picture(root / "a.png", 1).rename(os.fsdecode(raw))
+    assert scan(store).new == 1
+    row = rows(store)["photos/caf\\xe9.png"]
+    assert (row["path_bytes"], row["state"], row["width"]) == (b"caf\xe9.png", "ok", 4)
+    Path(os.fsdecode(raw)).rename(root / "café.png")
+    assert scan(store) == ScanOutcome(moved=1, commits=1)
+    assert rows(store)["photos/café.png"]["path_bytes"] is None
+
+
+def test_an_interrupt_keeps_what_was_read(store: Store, root: Path) -> None:
+    for number in range(40):
+        picture(root / f"{number:02d}.png", number)
+
+    def stop(done: int, total: int, failures: int) -> None:
+        assert (total, failures) == (40, 0)
+        if done == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply_scan(store, plan_scan(store), stop, workers=2)
+    kept = len(rows(store))
+    assert kept == 25
+    assert scan(store) == ScanOutcome(new=40 - kept, unchanged=kept, commits=1)
+
+
+def test_two_plans_of_the_same_snapshot_give_each_file_one_row(store: Store, root: Path) -> None:
+    for shade, name in enumerate(("changed.png", "moved.png", "gone.png")):
+        picture(root / name, shade)
+    scan(store)
+    before = ids(store)
+    (root / "moved.png").rename(root / "was moved.png")
+    (root / "gone.png").unlink()
+    picture(root / "changed.png", 1001)
+    picture(root / "new.png", 1002)
+    plans = [plan_scan(store), plan_scan(store)]
+    assert apply_scan(store, plans[0]) == ScanOutcome(new=1, moved=1, changed=1, vanished=1, commits=1)
+    number = store.snapshot().number
+    assert apply_scan(store, plans[1]) == ScanOutcome()
+    assert store.snapshot().number == number
+    after = ids(store)
+    assert after["was moved.png"] == before["moved.png"]
+    assert states(store) == {
+        "changed.png": "ok",
+        "was moved.png": "ok",
+        "gone.png": "missing",
+        "new.png": "ok",
+    }
+
+
+def test_an_embedding_made_meanwhile_of_a_changed_picture_goes_too(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    scan(store)
+    picture(root / "a.png", 2)
+    plan = plan_scan(store)
+    describe_all(store)
+    assert apply_scan(store, plan).changed == 1
+    assert "embeddings/m1" not in described(store)
+
+
+@pytest.mark.parametrize("meddling", [1, 6])
+def test_what_others_commit_meanwhile_is_retried(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, meddling: int
+) -> None:
+    picture(root / "a.png", 1)
+    picture(root / "b.png", 2)
+    scan(store)
+    picture(root / "a.png", 3)
+    (root / "b.png").rename(root / "c.png")
+    picture(root / "d.png", 4)
+    drop_vectors = scan_commit.drop_vectors
+    calls = 0
+
+    def meddle(snapshot: Snapshot, stage: Stage, changed: list[int]) -> Any:
+        nonlocal calls
+        calls += 1
+        looked = drop_vectors(snapshot, stage, changed)
+        if calls <= min(meddling, scan_commit.UNLOCKED_ATTEMPTS):  # afterwards, the lock is held
+            describe_all(store, calls)
+        return looked
+
+    monkeypatch.setattr(scan_commit, "drop_vectors", meddle)
+    said: list[str] = []
+    outcome = apply_scan(store, plan_scan(store), narrate=said.append)
+    assert outcome == ScanOutcome(new=1, moved=1, changed=1, commits=1)
+    assert said == ["the images changed meanwhile, retrying"] * min(meddling, scan_commit.UNLOCKED_ATTEMPTS)
+    assert described(store)["embeddings/m1"] == [1]
+    assert ids(store) == {"a.png": 0, "c.png": 1, "d.png": 2}
+
+
+SCANNER = """
+import sys
+from colonnade.engine.scan import apply_scan, plan_scan
+from colonnade.engine.store import Store
+store = Store(sys.argv[1])
+plan = plan_scan(store)
+print("planned", flush=True)
+sys.stdin.readline()
+outcome = apply_scan(store, plan, batch_files=int(sys.argv[2]), workers=1, narrate=print)
+print(outcome)
+"""
+
+
+@pytest.mark.slow
+def test_scans_at_once_give_each_file_one_row(store: Store, root: Path) -> None:
+    for number in range(60):
+        picture(root / "old" / f"{number}.png", number)
+    scan(store)
+    describe_all(store)
+    before = ids(store)
+    (root / "old").rename(root / "new")
+    for number in range(150):
+        picture(root / f"{number}.png", 1000 + number)
+    for number in range(20):
+        picture(root / "new" / f"{number}.png", 2000 + number)
+    scanners = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCANNER, str(store.path), size],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for size in ("7", "11", "1000")
+    ]
+    for scanner in scanners:
+        assert scanner.stdout is not None
+        assert scanner.stdout.readline() == "planned\n"
+    for scanner in scanners:
+        assert scanner.stdin is not None
+        scanner.stdin.write("go\n")
+        scanner.stdin.flush()
+    for scanner in scanners:
+        said, complained = scanner.communicate(timeout=100)
+        assert (scanner.returncode, complained) == (0, ""), said + complained
+    scan(store)
+    after = ids(store)
+    assert len(set(after.values())) == len(after)
+    assert {name for name, state in states(store).items() if state == "ok"} == {
+        *(f"{number}.png" for number in range(150)),
+        *(f"new/{number}.png" for number in range(60)),
+    }
+    for number in range(20, 60):
+        assert after[f"new/{number}.png"] == before[f"old/{number}.png"]
+    for number in range(20):  # what was moved and changed: the old row is missing, the new one new
+        assert after[f"new/{number}.png"] != before[f"old/{number}.png"]
+    for found in described(store).values():
+        assert set(found) == set(before.values())
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "move", "copy", "delete", "touch", "spoil", "scan"]),
+        st.integers(0, 5),
+        st.integers(0, 5),
+    ),
+    min_size=1,
+    max_size=10,
+)
+PLACES = ("a.png", "b.png", "x/a.png", "x/b.png", "y/a.png", "y/é.png")
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_any_history_ends_with_rows_that_agree_with_the_files(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
+) -> None:
+    root = tmp_path_factory.mktemp("photos")
+    store = Store.create(tmp_path_factory.mktemp("store") / "s", roots=[root], model="hash")
+    paths = [root / place for place in PLACES]
+    for clock, (what, source, target) in enumerate((*steps, ("scan", 0, 0)), 1):
+        here, there = paths[source], paths[target]
+        there.parent.mkdir(exist_ok=True)
+        actions: dict[str, Callable[[], object]] = {
+            "write": partial(picture, here, 10 * target),
+            "move": partial(here.replace, there),
+            "copy": partial(shutil.copy, here, there) if here != there else int,
+            "delete": here.unlink,
+            "touch": partial(os.utime, here, ns=(0, clock * 1_000_000)),
+            "spoil": lambda path=here: path.write_bytes(b"spoilt"),
+        }
+        if what == "scan":
+            known = rows(store)
+            scan(store)
+            after = rows(store)
+            assert {row["image_id"] for row in known.values()} <= {row["image_id"] for row in after.values()}
+            there_now = {str(path.relative_to(root)): path for path in paths if path.exists()}
+            live = {row["path"]: row for row in after.values() if row["state"] != "missing"}
+            assert set(live) == set(there_now)
+            for name, row in live.items():
+                assert row["content_hash"] == hash_file(there_now[name])
+                assert (row["state"] == "ok") == (there_now[name].read_bytes() != b"spoilt")
+        elif what == "write" or here.exists():
+            here.parent.mkdir(exist_ok=True)
+            actions[what]()
+            moved = there if what in ("move", "copy") else here
+            if moved.exists() and what != "move":
+                os.utime(moved, ns=(0, clock * 1_000_000))
+
+
+@pytest.mark.slow
+def test_nothing_warns_or_leaves_processes(store: Store, root: Path) -> None:
+    picture(root / "a.png", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scan(store, workers=3)
+    assert not list((store.path / "_stage").iterdir())
