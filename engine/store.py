@@ -17,6 +17,8 @@ from colonnade.engine.settings import Settings, new_root, read_settings
 from colonnade.engine.snapshots import Snapshot, live_number, open_snapshot
 
 if TYPE_CHECKING:
+    from colonnade.engine.result import QueryResult
+    from colonnade.engine.sync import Plan, SyncOutcome
     from colonnade.engine.vocabulary import Vocabulary
 
 __all__ = ["Store"]
@@ -100,6 +102,61 @@ class Store:
                 f"{self.vocabulary_path}: missing; restore it, or copy it from {self.path}/live/"
             )
         return load_vocabulary(self.vocabulary_path)
+
+    def query(
+        self,
+        expression: str = "true",
+        *,
+        columns: Sequence[str] | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        at: int | None = None,
+    ) -> QueryResult:
+        """The images that match an expression; `.arrow()`, `.polars()`, `.pandas()`, `.count`, or iterate.
+
+        Args:
+            expression: such as `earth >= 0.8 and moon? and not diagram`, see docs/query.md.
+            columns: image columns, codes (their confidence), `code.status`, `code.logit`.
+            sort: a code or an image column; `-` before it turns the order around.
+            at: a snapshot's number.
+
+        Raises:
+            ExpressionError: the expression is wrong; it says where.
+        """
+        from colonnade.engine.queries_file import load_queries
+        from colonnade.engine.query import run_query
+
+        snapshot = self.snapshot(at)
+        codes = dict.fromkeys((*self.vocabulary().codes, *snapshot.partitions("scores")))
+        saved = load_queries(self.path)
+        return run_query(snapshot, expression, codes, columns=columns, sort=sort, limit=limit, saved=saved)
+
+    def sql(self, statement: str, *, at: int | None = None) -> QueryResult:
+        """Read-only DuckDB SQL over the views `images`, `scores`, `wide` and so on, confined to the store.
+
+        Raises:
+            InputError: not one reading statement, or DuckDB refused it.
+        """
+        from colonnade.engine.console import run_sql
+
+        snapshot = self.snapshot(at)
+        return run_sql(snapshot, statement, self.vocabulary().codes)
+
+    def plan(self) -> Plan:
+        """What `sync` would do."""
+        from colonnade.engine.sync import make_plan
+
+        return make_plan(self)
+
+    def sync(self, *, batch: int | None = None, device: str | None = None) -> SyncOutcome:
+        """Scan, embed, tag and derive: only what is stale.
+
+        Raises:
+            ModelError: the model is needed and cannot be loaded.
+        """
+        from colonnade.engine.sync import make_plan, run_plan
+
+        return run_plan(self, make_plan(self), batch=batch, device=device)
 
 
 def _with_root(settings: Settings, path: Path) -> Settings:

@@ -17,7 +17,7 @@ from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
 from colonnade.engine.store import Store
 from colonnade.engine.tag import TagOutcome, missing_prompts, plan_tag, tag
 
-__all__ = ["Narrator", "Plan", "SyncOutcome", "make_plan", "run_plan", "sync"]
+__all__ = ["Narrator", "Plan", "SyncOutcome", "make_plan", "run_plan"]
 
 Progress = Callable[[str, int, int, int], None]
 """Called with (phase, done, total, failures)."""
@@ -48,8 +48,13 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether a `sync` would do nothing."""
-        scanned = self.scan is None or self.scan.empty
+        scanned = self.scan is None or self.scan.is_empty
         return scanned and not (self.images_to_embed or self.base or self.derived)
+
+    @property
+    def retries(self) -> int:
+        """Files that could not be read so far and that every sync tries again; they are no work of their own."""
+        return 0 if self.scan is None else self.scan.count("retried")
 
 
 @dataclass(slots=True)
@@ -81,7 +86,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         VocabularyError: the vocabulary is wrong.
     """
     snapshot, settings, vocabulary = store.snapshot(), store.settings, store.vocabulary()
-    scanned = plan_scan(store, snapshot) if scan and settings.roots else None
+    scanned = plan_scan(store, snapshot=snapshot) if scan and settings.roots else None
     active = settings.active if settings.active and settings.active.spec == settings.spec else None
     unembedded = len(pending_images(snapshot, active.key if active else None)) if settings.spec else 0
     everything = plan_tag(store, snapshot, vocabulary)
@@ -91,7 +96,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     return Plan(
         scan=scanned,
         model=settings.spec or settings.model_key or "",
-        images_to_embed=unembedded + (scanned.to_read if scanned else 0),
+        images_to_embed=unembedded + (scanned.count("new") + scanned.count("changed") if scanned else 0),
         prompts_to_encode=tuple(prompts),
         base=base,
         derived=derived,
@@ -118,9 +123,12 @@ def run_plan(
     """
     narrate = narrator or Narrator()
     outcome = SyncOutcome()
-    if plan.scan is not None and not plan.scan.empty:
+    if plan.scan is not None and (plan.retries or not plan.scan.is_empty):
         outcome.scan = apply_scan(
-            store, plan.scan, lambda done, total, failures: narrate.progress("scan", done, total, failures)
+            store,
+            plan.scan,
+            lambda done, total, failures: narrate.progress("scan", done, total, failures),
+            narrate=narrate.say,
         )
     now = make_plan(store, scan=False) if outcome.scan else plan
     if now.images_to_embed:
@@ -143,7 +151,3 @@ def run_plan(
         outcome.derived = derive_attributes(store, on_conflict=narrate.say)
     return outcome
 
-
-def sync(store: Store, **options: object) -> SyncOutcome:
-    """Plan and run: afterwards the store is fresh. Options as for `run_plan`."""
-    return run_plan(store, make_plan(store), **options)  # type: ignore[arg-type]

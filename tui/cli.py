@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-
 from colonnade.tui.console import RootState, error_line, set_root_state
 
 __all__ = ["AREAS", "Interrupted", "build_app", "main"]
@@ -31,7 +30,7 @@ AREAS = (
 )
 """Modules of colonnade.tui.commands, in the order in which --help shows their commands."""
 
-_EPILOG = "Exit codes: 0 done, 1 something to tell, 2 wrong arguments, 3 wrong input, 4 store, 5 model, 130 interrupted."
+_EPILOG = "Exit codes: 0 done, 1 something to tell, 2 arguments, 3 input, 4 store, 5 model, 130 interrupted."
 
 
 class Interrupted(BaseException):

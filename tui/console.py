@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
 from colonnade.tui.safe import safe
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class RootState:
     quiet: bool = False
 
 
-_ROOT_STATE: ContextVar[RootState] = ContextVar("root_state", default=RootState())
+_ROOT_STATE: ContextVar[RootState | None] = ContextVar("root_state", default=None)
 
 
 def set_root_state(state: RootState) -> None:
@@ -66,7 +65,7 @@ def set_root_state(state: RootState) -> None:
 
 
 def _root_state() -> RootState:
-    return _ROOT_STATE.get()
+    return _ROOT_STATE.get() or RootState()
 
 
 def store_path(store: Path | None) -> Path:
@@ -153,6 +152,12 @@ class Progress:
         self._last = 0.0
         self._width = 0
 
+    def phase(self, what: str) -> None:
+        """Go on to another kind of work: its rate is counted from here."""
+        if what != self._what:
+            self._what = what
+            self._started = time.monotonic()
+
     def update(self, done: int, total: int | None = None, failures: int = 0) -> None:
         """Show `done` of `total`, with rate and time left; at most ten times a second."""
         now = time.monotonic()
@@ -177,6 +182,7 @@ class Progress:
         if self._shown and self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
+            self._width = 0
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+# The first interpreter that runs and is new enough.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+NAMESPACE := build/ns/colonnade
+
+.PHONY: help demo test check lint format docs demo-model bench wheel clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/.installed
+
+demo: .venv/.installed ## Install, render a collection, tag it with the bundled model, show the results
+	$(BIN)/colonnade demo demo
+
+test: .venv/.installed-dev ## Install what the tests need and run all of them
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+check: .venv/.installed-dev ## The quick tests only
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m 'not slow'
+
+$(NAMESPACE):
+	mkdir -p $@
+	for package in engine tui vocab; do ln -sfn ../../../$$package $@/$$package; done
+
+lint: .venv/.installed-dev | $(NAMESPACE) ## ruff, mypy --strict, the layers, and docs that are generated
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate_cli.py --check
+
+format: .venv/.installed-dev ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: .venv/.installed-dev ## Generate docs/cli.md from the commands
+	$(BIN)/python docs/generate_cli.py
+
+demo-model: .venv/.installed-dev ## Train the demo model anew (about ten minutes on 2 cores)
+	$(BIN)/python bench/train_demo_model.py
+
+bench: .venv/.installed-dev ## Run the benchmarks; they print ratios
+	for file in bench/zero_shot.py bench/attributes.py bench/embedding.py; do $(BIN)/python $$file || exit 1; done
+
+wheel: .venv/.installed-dev ## Build the wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove everything that the targets made
+	rm -rf .venv build dist demo *.egg-info

@@ -1,0 +1,78 @@
+"""Finding one image of a store by what a person calls it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+from colonnade.engine.embed import image_path
+from colonnade.engine.errors import InputError
+from colonnade.engine.nearest import nearest
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_table
+
+__all__ = ["ImageRow", "find_image"]
+
+_COLUMNS = ["image_id", "root", "path", "path_bytes", "uuid", "content_hash", "source", "state", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """An image's row, and where its file is."""
+
+    image_id: int
+    root: str
+    path: str
+    uuid: str | None
+    content_hash: str | None
+    source: str
+    state: str
+    error: str | None
+    file: Path | None
+    """None for an imported row, or a root that is no more."""
+
+
+def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
+    """The image called `name`: an id, a path in its root, a file's path, a UUID, or a file name that only one has.
+
+    Raises:
+        InputError: no image, or several.
+    """
+    data = read_table("images", snapshot.files("images"), _COLUMNS)
+    settings = store.settings
+    matches = None
+    if name.isdecimal():
+        matches = data.filter(pc.equal(data["image_id"], int(name[:18])))
+    if matches is None or not matches.num_rows:
+        matches = data.filter(
+            pc.or_kleene(pc.equal(data["path"], name), pc.equal(data["uuid"], name.lower()))
+        )
+    if not matches.num_rows:
+        file = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100
+        for root in settings.roots:
+            if file.is_relative_to(root.path):
+                inside = file.relative_to(root.path).as_posix()
+                here = pc.and_(pc.equal(data["root"], root.name), pc.equal(data["path"], inside))
+                matches = data.filter(here)
+    if not matches.num_rows and "/" not in name:
+        matches = data.filter(pc.ends_with(data["path"], f"/{name}"))
+    rows = matches.to_pylist()
+    if not rows:
+        names = [path.rsplit("/", 1)[-1] for path in data["path"].slice(0, 20_000).to_pylist()]
+        hint = nearest(name.rsplit("/", 1)[-1], names)
+        raise InputError(
+            f"{name!r}: no such image in the store" + (f"; did you mean {hint!r}?" if hint else "")
+        )
+    if len(rows) > 1:
+        some = ", ".join(f"{row['root']}/{row['path']} (id {row['image_id']})" for row in rows[:3])
+        raise InputError(f"{name!r}: {len(rows)} images are called so: {some}; give the id")
+    row = rows[0]
+    file = (
+        image_path(settings, row["root"], row["path"], row.pop("path_bytes"))
+        if row["source"] == "file"
+        else None
+    )
+    return ImageRow(**row, file=file)

@@ -1,0 +1,148 @@
+"""Nearest images: by words and by picture, over the stored embeddings in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from colonnade.engine.errors import InputError, ModelError
+from colonnade.engine.prompts import encode_missing, prompt_vectors
+from colonnade.engine.scoring import attribute_vector
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import DataFile, Snapshot
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_embeddings, read_table, vectors_of
+
+__all__ = [
+    "Hit",
+    "active_model",
+    "embedding_of",
+    "nearest_images",
+    "search_text",
+    "similar_to_file",
+    "top_cosines",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An image and how near it is."""
+
+    image_id: int
+    root: str
+    path: str
+    path_bytes: bytes | None
+    cosine: float
+    logit: float
+
+
+def active_model(store: Store) -> Model:
+    """The active model.
+
+    Raises:
+        InputError: the store has no embeddings yet.
+    """
+    model = store.settings.active
+    if model is None:
+        raise InputError(f"{store.path}: there are no embeddings yet; run `colonnade sync`")
+    return model
+
+
+def search_text(store: Store, snapshot: Snapshot, text: str, limit: int) -> list[Hit]:
+    """The images nearest to some words, which go through the vocabulary's templates. A cached prompt needs no model.
+
+    Raises:
+        ModelError: the words have no vector and the model cannot encode them.
+    """
+    model = active_model(store)
+    prompts = [template.replace("{description}", text) for template in store.vocabulary().templates]
+    cached = prompt_vectors(snapshot, model)
+    if text in cached:
+        prompts = [text]
+    cached |= encode_missing(model, [prompt for prompt in prompts if prompt not in cached])
+    return nearest_images(
+        snapshot, model, attribute_vector(np.stack([cached[prompt] for prompt in prompts])), limit
+    )
+
+
+def similar_to_file(store: Store, file: Path) -> np.ndarray:
+    """The embedding float32 [D] of a file that is not in the store.
+
+    Raises:
+        InputError: it cannot be decoded.
+        ModelError: the model cannot be loaded.
+    """
+    from colonnade.engine.embedder import load_embedder
+    from colonnade.engine.pipeline import embed_files
+
+    model = active_model(store)
+    if not model.spec:
+        raise ModelError(f"model {model.key}: its vectors were imported; it cannot embed {file}")
+    for batch in embed_files(load_embedder(model.spec), [(0, file)]):
+        if len(batch.ids):
+            return np.asarray(batch.vectors[0], dtype=np.float32)
+        for _, reason in batch.failures:
+            raise InputError(f"{file}: {reason}")
+    raise InputError(f"{file}: cannot be read")
+
+
+def embedding_of(snapshot: Snapshot, model: Model, image_id: int) -> np.ndarray | None:
+    """The stored embedding float32 [D] of an image."""
+    from colonnade.engine.columns import shard_of
+
+    for file in snapshot.cell("embeddings", model.key, shard_of(image_id)):
+        ids = read_table("embeddings", [file], ["image_id"])["image_id"].to_numpy()
+        place = int(np.searchsorted(ids, image_id))
+        if place < len(ids) and ids[place] == image_id:
+            column = read_table("embeddings", [file], ["embedding"])["embedding"].slice(place, 1)
+            return vectors_of(column)[0].copy()
+    return None
+
+
+def top_cosines(files: Sequence[DataFile], vector: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """(ids int64 [k], cosines float32 [k]) of the nearest embeddings, best first; ties by id."""
+    ids, cosines = np.empty(0, np.int64), np.empty(0, np.float32)
+    for block_ids, block in read_embeddings(files):
+        values = block @ vector
+        if len(values) > limit:
+            best = np.argpartition(values, len(values) - limit)[-limit:]
+            block_ids, values = block_ids[best], values[best]
+        ids, cosines = np.concatenate([ids, block_ids]), np.concatenate([cosines, values])
+        order = np.lexsort((ids, -cosines))[:limit]
+        ids, cosines = ids[order], cosines[order]
+    return ids, cosines
+
+
+def nearest_images(
+    snapshot: Snapshot, model: Model, vector: np.ndarray, limit: int, *, without: int | None = None
+) -> list[Hit]:
+    """The images nearest to a unit vector float32 [D], best first; images that are missing are left out.
+
+    Args:
+        without: an image id to leave out (the one asked about).
+    """
+    images = read_table(
+        "images", snapshot.files("images"), ["image_id", "root", "path", "path_bytes", "state"]
+    )
+    image_ids = images["image_id"].to_numpy()
+    barred = image_ids[images["state"].to_numpy() != "ok"]
+    if without is not None:
+        barred = np.append(barred, without)
+    ids, cosines = top_cosines(snapshot.files("embeddings", model.key), vector, limit + len(barred))
+    usable = ~np.isin(ids, barred) & np.isin(ids, image_ids)
+    ids, cosines = ids[usable][:limit], cosines[usable][:limit]
+    rows = images.take(pa.array(np.searchsorted(image_ids, ids))).to_pylist()
+    return [
+        Hit(
+            row["image_id"],
+            row["root"],
+            row["path"],
+            row["path_bytes"],
+            round(cosine, 6),
+            round(cosine * model.logit_scale + model.logit_bias, 4),
+        )
+        for row, cosine in zip(rows, cosines.tolist(), strict=True)
+    ]

@@ -1,0 +1,150 @@
+"""A plan of stale work in words, like a build tool's dry run, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from colonnade.engine.freshness import AttributeWork
+    from colonnade.engine.scan import ScanOutcome, ScanPlan
+    from colonnade.engine.sync import Plan
+
+__all__ = ["count", "plan_json", "plan_lines", "scan_lines", "scan_rows"]
+
+_SHOWN = 8
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 image`, `1,204 images`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """One line for each kind of work, with what it costs."""
+    lines: list[str] = []
+    if plan.scan is not None:
+        lines += scan_lines(plan.scan)
+    if plan.images_to_embed:
+        lines.append(f"{count(plan.images_to_embed, 'image')} to embed with {plan.model}{_seconds(plan)}")
+        if plan.base_count:
+            lines.append(
+                f"  then scored for {count(plan.base_count, 'attribute')} and {plan.derived_count} derived: "
+                "no image is decoded for that"
+            )
+    for reason, works in _by_reason(plan.base):
+        prompts = _prompts(plan, works, reason)
+        lines.append(f"{_headline(reason, works)}: {prompts}, 0 images to decode{_rows(works)}")
+        lines.append(f"  {_codes(works)}")
+    for reason, works in _by_reason(plan.derived):
+        lines.append(
+            f"{count(len(works), 'derived attribute')}, {reason}: no prompts, 0 images to decode{_rows(works)}"
+        )
+        lines.append(f"  {_codes(works)}")
+    if not lines:
+        lines.append("nothing to do: everything is fresh")
+    if plan.orphans:
+        lines.append(
+            f"{count(len(plan.orphans), 'orphan')} (scored, no longer in the vocabulary; `drop` removes them): "
+            + ", ".join(plan.orphans[:_SHOWN])
+        )
+    return lines
+
+
+_SCANNED = {
+    "new": "new",
+    "looks_moved": "moved, by name and size",
+    "changed": "changed",
+    "returned": "back again",
+    "vanished": "gone",
+    "retried": "unreadable so far, tried again",
+    "unseen": "in folders that cannot be looked at, left as they are",
+}
+"""Counts of a scan's plan -> what they mean."""
+
+
+def scan_lines(scan: ScanPlan) -> list[str]:
+    """What a scan found in each root, in words; nothing for a root without news."""
+    lines = []
+    for each in scan.roots:
+        found = [f"{number:,} {words}" for name, words in _SCANNED.items() if (number := int(getattr(each, name)))]
+        if found:
+            lines.append(f"images in {each.root.name}: {', '.join(found)}")
+        lines += [f"  {problem.path or each.root.path}: {problem.reason}" for problem in each.problems[:_SHOWN]]
+    return lines
+
+
+def scan_rows(outcome: ScanOutcome) -> list[tuple[str, str, int]]:
+    """(step, outcome, count) of what a scan did."""
+    words = {
+        "new": "new",
+        "moved": "moved, embedding kept",
+        "changed": "changed",
+        "touched": "touched, same content",
+        "returned": "back again",
+        "vanished": "gone, now missing",
+        "unchanged": "unchanged",
+        "unseen": "could not be looked at, left as they are",
+        "unreadable": "unreadable",
+    }
+    return [("scan", text, int(getattr(outcome, name))) for name, text in words.items()]
+
+
+def _seconds(plan: Plan) -> str:
+    if not plan.images_per_second:
+        return ""
+    seconds = plan.images_to_embed / plan.images_per_second
+    shown = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+    return f", about {shown} at the {plan.images_per_second:,.1f} images/s of the last run"
+
+
+def _by_reason(works: Iterable[AttributeWork]) -> list[tuple[str, list[AttributeWork]]]:
+    groups: dict[str, list[AttributeWork]] = {}
+    for work in works:
+        groups.setdefault(" and ".join(work.reasons), []).append(work)
+    return list(groups.items())
+
+
+def _headline(reason: str, works: Sequence[AttributeWork]) -> str:
+    if reason == "new":
+        return count(len(works), "new attribute")
+    return f"{count(len(works), 'attribute')}, {reason}"
+
+
+def _prompts(plan: Plan, works: Sequence[AttributeWork], reason: str) -> str:
+    needed = {prompt for work in works if work.logit for prompt in work.logit.document["prompts"]}
+    return count(len(needed & set(plan.prompts_to_encode)), "prompt") + " to encode"
+
+
+def _rows(works: Sequence[AttributeWork]) -> str:
+    return f", {count(sum(work.rows for work in works), 'row')} to write"
+
+
+def _codes(works: Sequence[AttributeWork]) -> str:
+    codes = [work.code for work in works]
+    return ", ".join(codes[:_SHOWN]) + (
+        f", ... and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
+    )
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as one JSON document."""
+    return {
+        "empty": plan.empty,
+        "model": plan.model,
+        "scan": {name: plan.scan.count(name) for name in _SCANNED} if plan.scan is not None else None,
+        "images_to_embed": plan.images_to_embed,
+        "images_per_second": plan.images_per_second,
+        "prompts_to_encode": list(plan.prompts_to_encode),
+        "attributes": [
+            {
+                "code": work.code,
+                "derived": work.derived,
+                "reasons": list(work.reasons),
+                "rows": work.rows,
+                "tasks": sorted({cell.task.name.lower() for cell in work.cells}),
+            }
+            for work in (*plan.base, *plan.derived)
+        ],
+        "orphans": list(plan.orphans),
+    }
