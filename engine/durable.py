@@ -5,16 +5,24 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from colonnade.engine.errors import ConflictError, StoreError
 
-__all__ = ["atomic_write", "exclusive_lock", "fsync_all", "fsync_directory", "fsync_file", "store_errors"]
+__all__ = [
+    "atomic_write",
+    "exclusive_lock",
+    "fsync_all",
+    "fsync_directory",
+    "fsync_file",
+    "read_bounded",
+    "store_errors",
+]
 
 LOCK_TIMEOUT_S = 60.0
 LOCK_POLL_S = 0.02
@@ -58,20 +66,51 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def read_bounded(path: Path, limit: int, *, follow: bool = True) -> bytes:
+    """The content of a regular file of at most `limit` bytes; a pipe or device is refused, not waited for.
+
+    Args:
+        follow: whether `path` itself may be a link.
+
+    Raises:
+        OSError: it cannot be read.
+        StoreError: not a regular file, or larger than `limit`.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StoreError(f"{path}: not a regular file; refused")
+        chunks, left = [], limit + 1
+        while left > 0 and (chunk := os.read(descriptor, min(left, 1 << 20))):
+            chunks.append(chunk)
+            left -= len(chunk)
+    finally:
+        os.close(descriptor)
+    if left <= 0:
+        raise StoreError(f"{path}: larger than {limit:,} bytes; refused")
+    return b"".join(chunks)
+
+
 def atomic_write(path: Path, data: bytes, *, expected: bytes | None = None) -> None:
     """Replace `path` by `data` through a temporary file beside it; keeps the file's mode.
 
     Args:
-        expected: what the caller read from `path`; if the file says something else now, nothing is written.
+        expected: what the caller read from `path`; if the file says something else now, nothing is written. A `path`
+            that is a link is followed only then: without having read what is there, the link itself is replaced,
+            so that a stranger's store cannot have files outside it overwritten.
 
     Raises:
         ConflictError: the file changed since it was read.
         OSError: the disk refused.
     """
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    target = path.resolve() if expected is not None else path
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        mode = stat.S_IMODE(target.lstat().st_mode) & 0o777 if not target.is_symlink() else 0o644
+    except FileNotFoundError:
+        mode = 0o644
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:
             view = memoryview(data)
@@ -107,6 +146,8 @@ def fsync_all(paths: Iterable[Path]) -> None:
         for path in todo:
             flush(path)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(32, len(todo))) as pool:
         for _ in pool.map(flush, todo):
             pass
@@ -119,8 +160,10 @@ def exclusive_lock(path: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator
     Raises:
         StoreError: the lock could not be had within `timeout_s` seconds.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StoreError(f"{path}: not a regular file; refused")
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -133,8 +176,8 @@ def exclusive_lock(path: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator
                         f"{path}: locked by process {holder} for {timeout_s:.0f} s; wait for it or stop it"
                     ) from None
                 time.sleep(LOCK_POLL_S)
-        holder_line = f"{os.getpid():<20}\n".encode()
-        os.pwrite(descriptor, holder_line, 0)
+        with suppress(OSError):  # only a courtesy to those who wait; a full disk must not keep `gc` out
+            os.pwrite(descriptor, f"{os.getpid():<20}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colonnade.engine.durable import atomic_write, exclusive_lock, store_errors
+from colonnade.engine.durable import atomic_write, exclusive_lock, read_bounded, store_errors
 from colonnade.engine.errors import InputError, StoreError
 
 __all__ = [
@@ -24,7 +25,10 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+KEEP_SNAPSHOTS = 20
+KEEP_SECONDS = 600.0
 _MAX_BYTES = 1 << 20
+_MAX_DIMENSION = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,10 @@ class Settings:
     """The key of the active model; None until its first embedding or import."""
     roots: tuple[Root, ...] = ()
     models: tuple[Model, ...] = ()
+    keep_snapshots: int = KEEP_SNAPSHOTS
+    """How many of the latest snapshots garbage collection always keeps; at least 1."""
+    keep_seconds: float = KEEP_SECONDS
+    """How long it keeps a snapshot after it was superseded: longer than the longest query."""
 
     def model(self, key: str) -> Model | None:
         return next((model for model in self.models if model.key == key), None)
@@ -108,6 +116,10 @@ def dump_settings(settings: Settings) -> bytes:
     ]
     if settings.model_key is not None:
         lines.append(f"model_key = {_toml(settings.model_key)}")
+    if settings.keep_snapshots != KEEP_SNAPSHOTS:
+        lines.append(f"keep_snapshots = {settings.keep_snapshots}")
+    if settings.keep_seconds != KEEP_SECONDS:
+        lines.append(f"keep_seconds = {settings.keep_seconds!r}")
     for root in settings.roots:
         lines += ["", "[[roots]]", f"name = {_toml(root.name)}", f"path = {_toml(str(root.path))}"]
     for model in settings.models:
@@ -137,14 +149,13 @@ def read_settings(store: Path) -> Settings:
     """
     path = store / "colonnade.toml"
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise StoreError(f"{path}: larger than 1 MiB; refused")
-        document = tomllib.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+        text = read_bounded(path, _MAX_BYTES).decode("utf-8", "surrogateescape")
+        document = tomllib.loads(text)
     except FileNotFoundError:
         raise StoreError(f"{store}: no store here; `colonnade init {store}` makes one") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise StoreError(f"{path}: not valid TOML: {error}") from None
     version = document.get("format")
     if version != FORMAT_VERSION:
@@ -153,7 +164,7 @@ def read_settings(store: Path) -> Settings:
         )
     try:
         return _parse(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise StoreError(f"{path}: damaged near {error}; compare with docs/store.md") from None
 
 
@@ -172,10 +183,22 @@ def _parse(document: dict[str, object]) -> Settings:
     def number(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(repr(value))
+        if not math.isfinite(value):
+            raise ValueError(repr(value))
         return float(value)
 
+    def whole(value: object, low: int, high: int) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(repr(value))
+        return value
+
+    def distinct(names: list[str]) -> None:
+        for name in names:
+            if not name or names.count(name) > 1:
+                raise ValueError(repr(name))
+
     key = document.get("model_key")
-    return Settings(
+    settings = Settings(
         spec=text(document.get("model", "")),
         model_key=None if key is None else text(key),
         roots=tuple(Root(text(item["name"]), Path(text(item["path"]))) for item in tables("roots")),
@@ -183,14 +206,19 @@ def _parse(document: dict[str, object]) -> Settings:
             Model(
                 key=text(item["key"]),
                 spec=text(item["spec"]),
-                dimension=int(number(item["dimension"])),
+                dimension=whole(item["dimension"], 1, _MAX_DIMENSION),
                 logit_scale=number(item["logit_scale"]),
                 logit_bias=number(item.get("logit_bias", 0.0)),
-                context_length=int(number(item.get("context_length", 0))),
+                context_length=whole(item.get("context_length", 0), 0, 1 << 31),
             )
             for item in tables("models")
         ),
+        keep_snapshots=whole(document.get("keep_snapshots", KEEP_SNAPSHOTS), 1, 1 << 31),
+        keep_seconds=max(0.0, number(document.get("keep_seconds", KEEP_SECONDS))),
     )
+    distinct([root.name for root in settings.roots])
+    distinct([model.key for model in settings.models])
+    return settings
 
 
 def update_settings(store: Path, change: Callable[[Settings], Settings]) -> Settings:

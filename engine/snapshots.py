@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from colonnade.engine.columns import TABLES
+from colonnade.engine.columns import SHARD_IMAGES, TABLES
+from colonnade.engine.durable import read_bounded
 from colonnade.engine.errors import InputError, StoreError
 
 __all__ = [
@@ -25,13 +27,20 @@ __all__ = [
     "Snapshot",
     "data_file_name",
     "list_snapshots",
+    "numbered",
     "open_snapshot",
     "partition_folder",
+    "partition_name",
     "snapshot_folder",
 ]
 
-_DATA_FILE = re.compile(r"part-(\d{5})-([0-9a-f]{12})\.parquet")
-_LIVE = re.compile(r"_snap/(\d{8})")
+MAX_SHARDS = 100_000
+MAX_NUMBER = 99_999_999
+MAX_VOCABULARY_BYTES = 64 << 20
+_MAX_FACTS_BYTES = 1 << 16
+_DATA_FILE = re.compile(r"part-([0-9]{5})-([0-9a-f]{12})\.parquet")
+_LIVE = re.compile(r"_snap/([0-9]{8})")
+_NUMBER = re.compile(r"[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +73,37 @@ def partition_folder(table: str, partition: str | None) -> str:
         return ""
     if not partition:
         raise ValueError(f"table {table} needs a partition")
-    folder = f"{column}={quote(partition, safe='')}"
+    try:
+        folder = f"{column}={quote(partition, safe='')}"
+    except UnicodeEncodeError:
+        raise InputError(f"the name {partition[:40]!a} is not valid text (UTF-8)") from None
     if len(folder) > 255:
         raise InputError(f"the name {partition[:40]!r}... is too long for a folder (255 bytes)")
     return folder
 
 
+def partition_name(table: str, folder: str) -> str | None:
+    """The inverse of `partition_folder`; None for a folder that it would not have made."""
+    name = unquote(folder.removeprefix(f"{TABLES[table]}="))
+    try:
+        return name if name and partition_folder(table, name) == folder else None
+    except InputError:
+        return None
+
+
 def snapshot_folder(number: int) -> str:
     return f"_snap/{number:08d}"
+
+
+def numbered(folder: Path) -> list[int]:
+    """The numbers that entries of a folder are named by (eight digits), ascending."""
+    return sorted(int(name) for name in os.listdir(folder) if _NUMBER.fullmatch(name))
+
+
+def parse_data_file(name: str) -> tuple[int, str] | None:
+    """(shard, digest) of a data file's name; None for any other name."""
+    match = _DATA_FILE.fullmatch(name)
+    return (int(match[1]), match[2]) if match else None
 
 
 class Snapshot:
@@ -85,6 +117,7 @@ class Snapshot:
         self.number = number
         self.path = store / snapshot_folder(number)
         self._files: dict[tuple[str, str | None], tuple[DataFile, ...]] = {}
+        self._versions: dict[str, Path] = {}
 
     def __repr__(self) -> str:
         return f"Snapshot({str(self.store)!r}, {self.number})"
@@ -92,21 +125,22 @@ class Snapshot:
     @cached_property
     def facts(self) -> dict[str, object]:
         """What `snapshot.json` says: next_image_id, created, command, parent."""
+        path = self.path / "snapshot.json"
         try:
-            facts = json.loads((self.path / "snapshot.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self.path}/snapshot.json: cannot be read ({error}); run `colonnade verify`"
-            ) from None
+            facts = json.loads(read_bounded(path, _MAX_FACTS_BYTES, follow=False))
+        except (OSError, ValueError, RecursionError) as error:
+            if not self.path.exists():
+                raise self._gone() from None
+            raise StoreError(f"{path}: cannot be read ({error}); run `colonnade verify`") from None
         if not isinstance(facts, dict):
-            raise StoreError(f"{self.path}/snapshot.json: not an object; run `colonnade verify`")
+            raise StoreError(f"{path}: not an object; run `colonnade verify`")
         return facts
 
     @property
     def next_image_id(self) -> int:
         """The smallest image id that was never given out."""
         value = self.facts.get("next_image_id")
-        if not isinstance(value, int) or value < 0:
+        if type(value) is not int or not 0 <= value <= MAX_SHARDS * SHARD_IMAGES:
             raise StoreError(f"{self.path}/snapshot.json: next_image_id is missing; run `colonnade verify`")
         return value
 
@@ -118,16 +152,22 @@ class Snapshot:
     def created(self) -> datetime:
         """When it was committed (UTC)."""
         try:
-            return datetime.fromisoformat(str(self.facts.get("created")))
+            created = datetime.fromisoformat(str(self.facts.get("created")))
         except ValueError:
             return datetime.fromtimestamp(0, UTC)
+        return created if created.tzinfo else created.replace(tzinfo=UTC)
 
     def vocabulary_bytes(self) -> bytes:
         """The vocabulary file as it was when this snapshot was committed (b'' before the first)."""
+        path = self.path / "vocabulary.yaml"
         try:
-            return (self.path / "vocabulary.yaml").read_bytes()
+            return read_bounded(path, MAX_VOCABULARY_BYTES, follow=False)
         except FileNotFoundError:
+            if not self.path.exists():
+                raise self._gone() from None
             return b""
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
 
     def version(self, table: str) -> Path:
         """The folder of this snapshot's version of a table, resolved.
@@ -135,26 +175,34 @@ class Snapshot:
         Raises:
             StoreError: the link is missing or leads outside `_tables/`.
         """
+        if table in self._versions:
+            return self._versions[table]
         link = self.path / table
         try:
             target = os.readlink(link)
         except OSError as error:
+            if not self.path.exists():
+                raise self._gone() from None
             raise StoreError(f"{link}: not a link ({error.strerror}); run `colonnade verify`") from None
-        if not re.fullmatch(rf"\.\./\.\./_tables/{table}/\d{{8}}", target):
+        if not re.fullmatch(rf"\.\./\.\./_tables/{table}/[0-9]{{8}}", target):
             raise StoreError(f"{link}: leads to {target!r}, outside _tables/{table}/; refused")
-        return self.store / target.removeprefix("../../")
+        version = self.store / target.removeprefix("../../")
+        for folder in (self.path.parent, self.path, *reversed(version.parents[:2]), version):
+            if not _is_directory(folder) and (folder != version or self.path.exists()):
+                raise StoreError(f"{folder}: not a folder of the store; run `colonnade verify`")
+        self._versions[table] = version
+        return version
 
     def partitions(self, table: str) -> tuple[str, ...]:
         """The partition values that a table has, sorted (empty for an unpartitioned table)."""
-        column = TABLES[table]
-        if column is None:
+        if TABLES[table] is None:
             return ()
-        prefix = f"{column}="
         try:
-            names = os.listdir(self.version(table))
+            folders = os.listdir(self.version(table))
         except FileNotFoundError:
             raise self._gone() from None
-        return tuple(sorted(unquote(name.removeprefix(prefix)) for name in names if name.startswith(prefix)))
+        names = (partition_name(table, folder) for folder in folders)
+        return tuple(sorted(name for name in names if name is not None))
 
     def files(self, table: str, partition: str | None = None) -> tuple[DataFile, ...]:
         """The files of one partition, or of the whole table, sorted by (partition, shard, name)."""
@@ -176,20 +224,34 @@ class Snapshot:
     def _scan(self, table: str, partition: str | None) -> Iterator[DataFile]:
         folder = self.version(table) / partition_folder(table, partition)
         try:
-            names = sorted(os.listdir(folder))
+            if partition is not None and not stat.S_ISDIR(folder.lstat().st_mode):
+                raise StoreError(f"{folder}: not a folder; refused, run `colonnade verify`")
+            with os.scandir(folder) as entries:
+                found = sorted(
+                    (entry.name, entry.is_file(follow_symlinks=False))
+                    for entry in entries
+                    if _DATA_FILE.fullmatch(entry.name)
+                )
         except FileNotFoundError:
             if not self.path.exists():
                 raise self._gone() from None
             return
-        for name in names:
-            match = _DATA_FILE.fullmatch(name)
-            if match:
-                yield DataFile(table, partition, int(match[1]), name, folder / name)
+        for name, regular in found:
+            if not regular:
+                raise StoreError(f"{folder / name}: not a regular file; refused, run `colonnade verify`")
+            yield DataFile(table, partition, int(name[5:10]), name, folder / name)
 
     def _gone(self) -> StoreError:
         return StoreError(
             f"{self.store}: snapshot {self.number} was collected while it was read; run it again"
         )
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def live_number(store: Path) -> int:
@@ -229,8 +291,9 @@ def open_snapshot(store: Path | str, at: int | None = None) -> Snapshot:
 def list_snapshots(store: Path) -> list[int]:
     """The numbers of the snapshots that exist, up to the live one, ascending."""
     live = live_number(store)
-    numbers = sorted(int(name) for name in os.listdir(store / "_snap") if name.isdecimal() and len(name) == 8)
-    return [number for number in numbers if number <= live]
+    if not _is_directory(store / "_snap"):
+        raise StoreError(f"{store}/_snap: not a folder of the store; run `colonnade verify`")
+    return [number for number in numbered(store / "_snap") if number <= live]
 
 
 def utc_now() -> str:

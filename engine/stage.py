@@ -7,33 +7,33 @@ The protocol is described in docs/store.md. What makes a commit atomic is the la
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-from colonnade.engine.columns import TABLES, shard_of
-from colonnade.engine.durable import exclusive_lock, fsync_all, fsync_directory, fsync_file, store_errors
+from colonnade.engine.columns import shard_of
+from colonnade.engine.durable import exclusive_lock, fsync_all, store_errors
 from colonnade.engine.errors import ConflictError, StoreError
-from colonnade.engine.garbage import delete_trash, sweep
+from colonnade.engine.garbage import check_layout, delete_trash, sweep
+from colonnade.engine.publish import build_version, publish_snapshot
+from colonnade.engine.settings import read_settings
 from colonnade.engine.snapshots import (
+    MAX_SHARDS,
     DataFile,
     Snapshot,
     data_file_name,
     live_number,
     open_snapshot,
     partition_folder,
-    snapshot_folder,
-    utc_now,
 )
 from colonnade.engine.tables import conform, write_parquet
 
-__all__ = ["Stage", "open_stage", "publish_snapshot"]
+__all__ = ["Stage", "conflict_retries", "open_stage", "publish_snapshot"]
 
 Cell = tuple[str, str | None, int]
 
@@ -138,13 +138,23 @@ class Stage:
             ConflictError: a cell is no longer what was read; nothing was published.
             StoreError: the disk refused, or the store was locked for too long; nothing was published.
         """
+        settings = read_settings(self.store)
+
+        def swept(number: int) -> list[Path]:
+            return sweep(
+                self.store,
+                number,
+                keep_snapshots=settings.keep_snapshots,
+                keep_seconds=settings.keep_seconds,
+            )
+
+        trash: list[Path] = []
         with store_errors(self.store):
-            trash: list[Path] = []
             self._flush()
             try:
                 with exclusive_lock(self.store / ".lock"):
                     live = open_snapshot(self.store)
-                    trash += sweep(self.store, live.number)
+                    trash += swept(live.number)
                     self._next_image_id = live.next_image_id
                     for callback in self._late:
                         callback(live, self)
@@ -161,7 +171,9 @@ class Stage:
                         next_image_id=self._next_image_id,
                         command=self.command,
                     )
-                    trash += sweep(self.store, new.number)
+                    # The commit stands, whatever becomes of the old snapshots.
+                    with suppress(OSError, StoreError):
+                        trash += swept(new.number)
             finally:
                 delete_trash(trash)
         return new
@@ -169,8 +181,7 @@ class Stage:
     def _write(self, table: str, partition: str | None, shard: int, data: pa.Table) -> DataFile:
         partition_folder(table, partition)
         data = conform(table, data)
-        if TABLES[table] is not None or "image_id" in data.column_names:
-            _check_shard(table, shard, data)
+        _check_shard(table, shard, data)
         path = self._folder / f"{self._written:06d}.parquet"
         self._written += 1
         self._unsynced.append(path)
@@ -192,8 +203,8 @@ class Stage:
         return change
 
     def _check(self, live: Snapshot) -> None:
-        expected = self._required | {cell: change.read for cell, change in self._changes.items()}
-        for cell, read in expected.items():
+        changed = [(cell, change.read) for cell, change in self._changes.items()]
+        for cell, read in (*self._required.items(), *changed):
             if tuple(file.name for file in live.cell(*cell)) != read:
                 raise ConflictError(
                     f"{self.store}: {_cell_name(cell)} changed meanwhile; nothing was written"
@@ -203,82 +214,10 @@ class Stage:
         versions: dict[str, str] = {}
         for table in sorted({cell[0] for cell in self._changes}):
             changes = {cell: change for cell, change in self._changes.items() if cell[0] == table}
-            versions[table] = _build_version(self.store, live, table, changes)
+            files = [f for f in live.files(table) if (table, f.partition, f.shard) not in changes]
+            files += [file for change in changes.values() for file in (*change.keep, *change.new)]
+            versions[table] = build_version(self.store, table, files)
         return versions
-
-
-def _build_version(store: Path, live: Snapshot, table: str, changes: dict[Cell, _Change]) -> str:
-    """Link the unchanged and the new files of a table into its next version; returns the version's name."""
-    home = store / "_tables" / table
-    number = 1 + max((int(name) for name in os.listdir(home) if name.isdecimal()), default=0)
-    temporary = home / f".tmp-{number:08d}"
-    temporary.mkdir()
-    folders: set[Path] = set()
-
-    def link(file: DataFile) -> None:
-        folder = temporary / partition_folder(table, file.partition)
-        if folder not in folders:
-            folder.mkdir(exist_ok=True)
-            folders.add(folder)
-        target = folder / file.name
-        if not target.exists():
-            os.link(file.path, target, follow_symlinks=False)
-
-    for file in live.files(table):
-        if (table, file.partition, file.shard) not in changes:
-            link(file)
-    for change in changes.values():
-        for file in (*change.keep, *change.new):
-            link(file)
-    fsync_all(folders | {temporary})
-    temporary.rename(home / f"{number:08d}")
-    fsync_directory(home)
-    return f"{number:08d}"
-
-
-def publish_snapshot(
-    store: Path,
-    live: Snapshot | None,
-    *,
-    versions: dict[str, str],
-    vocabulary: bytes,
-    next_image_id: int,
-    command: str,
-) -> Snapshot:
-    """Build the next snapshot and make it live. The caller holds the lock.
-
-    Args:
-        live: the present snapshot; None for a store's first.
-        versions: table -> the name of its version; tables left out keep the live snapshot's.
-    """
-    number = 1 if live is None else live.number + 1
-    temporary = store / "_snap" / f".tmp-{number:08d}"
-    temporary.mkdir()
-    for table in TABLES:
-        if table in versions:
-            version = versions[table]
-        elif live is not None:
-            version = live.version(table).name
-        else:
-            raise ValueError(f"the first snapshot needs a version of {table}")
-        (temporary / table).symlink_to(f"../../_tables/{table}/{version}")
-    facts = {
-        "next_image_id": next_image_id,
-        "created": utc_now(),
-        "command": command,
-        "parent": None if live is None else live.number,
-    }
-    _write_durably(temporary / "snapshot.json", json.dumps(facts, indent=1).encode() + b"\n")
-    _write_durably(temporary / "vocabulary.yaml", vocabulary)
-    fsync_directory(temporary)
-    temporary.rename(store / snapshot_folder(number))
-    fsync_directory(store / "_snap")
-    link = store / f".tmp-live-{number:08d}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(snapshot_folder(number))
-    link.rename(store / "live")
-    fsync_directory(store)
-    return Snapshot(store, number)
 
 
 @contextmanager
@@ -294,6 +233,7 @@ def open_stage(store: Path | str, *, command: str) -> Iterator[Stage]:
     hidden, visible = root / "_stage" / f".{name}", root / "_stage" / name
     alive = -1
     with store_errors(root):
+        check_layout(root)
         try:
             hidden.mkdir()
             alive = os.open(hidden / ".alive", os.O_RDWR | os.O_CREAT, 0o644)
@@ -311,14 +251,9 @@ def open_stage(store: Path | str, *, command: str) -> Iterator[Stage]:
         os.close(alive)
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        fsync_file(file.fileno())
-
-
 def _check_shard(table: str, shard: int, data: pa.Table) -> None:
+    if not 0 <= shard < MAX_SHARDS:
+        raise ValueError(f"{table}: there is no shard {shard}")
     if "image_id" not in data.column_names:
         return
     ids = data["image_id"]

@@ -1,4 +1,4 @@
-"""The schemas of the nine tables, and how their Parquet files are written and read."""
+"""How the Parquet files of the nine tables are written and read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from colonnade.engine.errors import StoreError
+from colonnade.engine.schemas import SCHEMAS, column_fault, embeddings_schema, prompts_schema
 from colonnade.engine.snapshots import DataFile
 
 __all__ = [
@@ -22,97 +23,21 @@ __all__ = [
     "Footer",
     "conform",
     "embeddings_schema",
+    "file_sha256",
     "id_digest",
+    "prompts_schema",
     "read_embeddings",
     "read_files",
     "read_footer",
+    "read_table",
+    "vectors_column",
     "vectors_of",
     "write_parquet",
 ]
 
 ROW_GROUP_ROWS = 122_880
 _FOOTER_KEY = b"colonnade"
-_TIMESTAMP = pa.timestamp("us")
-_TIMESTAMP_UTC = pa.timestamp("us", tz="UTC")
-_WORD = pa.dictionary(pa.int32(), pa.string())
-
-
-def embeddings_schema(dimension: int) -> pa.Schema:
-    return pa.schema([("image_id", pa.int64()), ("embedding", pa.list_(pa.float32(), dimension))])
-
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "images": pa.schema(
-        [
-            ("image_id", pa.int64()),
-            ("root", pa.string()),
-            ("path", pa.string()),
-            ("path_bytes", pa.binary()),
-            ("uuid", pa.string()),
-            ("content_hash", pa.string()),
-            ("bytes", pa.int64()),
-            ("mtime", _TIMESTAMP_UTC),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("format", pa.string()),
-            ("orientation", pa.int32()),
-            ("taken", _TIMESTAMP),
-            ("source", pa.string()),
-            ("state", pa.string()),
-            ("error", pa.string()),
-        ]
-    ),
-    "scores": pa.schema(
-        [
-            ("image_id", pa.int64()),
-            ("logit", pa.float32()),
-            ("confidence", pa.float32()),
-            ("status", _WORD),
-            ("label_source", _WORD),
-            ("model", _WORD),
-            ("definition", _WORD),
-        ]
-    ),
-    "definitions": pa.schema([("definition", pa.string()), ("json", pa.string())]),
-    "labels": pa.schema(
-        [
-            ("image_id", pa.int64()),
-            ("content_hash", pa.string()),
-            ("present", pa.bool_()),
-            ("reviewer", pa.string()),
-            ("reviewed_at", _TIMESTAMP_UTC),
-            ("policy", pa.string()),
-            ("probability", pa.float64()),
-        ]
-    ),
-    "calibrations": pa.schema(
-        [
-            ("model", pa.string()),
-            ("method", pa.string()),
-            ("center", pa.float64()),
-            ("scale", pa.float64()),
-            ("fitted_at", _TIMESTAMP_UTC),
-            ("fit", pa.string()),
-        ]
-    ),
-    "sets": pa.schema([("image_id", pa.int64())]),
-    "projections": pa.schema(
-        [
-            ("image_id", pa.int64()),
-            ("latitude", pa.float32()),
-            ("longitude", pa.float32()),
-            ("parameters", pa.string()),
-        ]
-    ),
-}
-"""Table -> schema. `embeddings` and `prompts` depend on the model's dimension: see `embeddings_schema` and
-`prompts_schema`."""
-
-
-def prompts_schema(dimension: int) -> pa.Schema:
-    return pa.schema(
-        [("prompt", pa.string()), ("kind", pa.string()), ("embedding", pa.list_(pa.float32(), dimension))]
-    )
+_DAMAGE = (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +72,12 @@ def conform(table: str, data: pa.Table) -> pa.Table:
     """
     schema = SCHEMAS.get(table)
     if schema is not None and data.schema != schema:
+        missing = [name for name in schema.names if name not in data.column_names]
+        if missing:
+            raise ValueError(f"{table}: the column {missing[0]} is missing")
         data = data.select(schema.names).cast(schema)
+    if "image_id" in data.column_names and data["image_id"].null_count:
+        raise ValueError(f"{table}: an image id is null")
     if "image_id" in data.column_names and data.num_rows > 1:
         ids = data["image_id"].to_numpy()
         steps = np.diff(ids)
@@ -211,7 +141,8 @@ def write_parquet(table: str, data: pa.Table, path: Path) -> str:
             sink,
             data.schema,
             compression="snappy",
-            use_dictionary=[name for name in strings if name not in ("path", "content_hash", "json")] or False,
+            use_dictionary=[name for name in strings if name not in ("path", "content_hash", "json")]
+            or False,
             column_encoding=encodings,
             store_schema=table in ("embeddings", "prompts", "images", "labels"),
         ) as writer:
@@ -231,16 +162,17 @@ def read_footer(file: DataFile) -> Footer:
     try:
         metadata = pq.read_metadata(file.path)
         facts = json.loads((metadata.metadata or {}).get(_FOOTER_KEY, b"{}"))
+        definition, model = facts.get("definition"), facts.get("model")
         return Footer(
             rows=metadata.num_rows,
             id_digest=int(facts.get("id_digest", "0"), 16),
             min_id=int(facts.get("min_id", -1)),
             max_id=int(facts.get("max_id", -1)),
-            definition=facts.get("definition"),
-            model=facts.get("model"),
+            definition=definition if isinstance(definition, str) else None,
+            model=model if isinstance(model, str) else None,
         )
-    except (pa.ArrowException, ValueError, AttributeError, OSError) as error:
-        raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
+    except (*_DAMAGE, AttributeError) as error:
+        raise _damaged(file, error) from None
 
 
 def read_files(files: Sequence[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
@@ -258,14 +190,14 @@ def read_files(files: Sequence[DataFile], columns: Sequence[str] | None = None) 
     parts = []
     for file in files:
         try:
-            parts.append(pq.ParquetFile(file.path).read(columns=list(columns) if columns else None))
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
-    data = (
-        pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
-        if len(parts) > 1
-        else parts[0]
-    )
+            with pq.ParquetFile(file.path) as parquet:
+                if fault := column_fault(file.table, parquet.schema_arrow, columns):
+                    raise ValueError(fault)
+                part = parquet.read(columns=list(columns) if columns else None)
+            parts.append(part.replace_schema_metadata(None))
+            data = pa.concat_tables(parts) if file is files[-1] else part
+        except _DAMAGE as error:
+            raise _damaged(file, error) from None
     data = data.replace_schema_metadata(None)
     if len(parts) > 1 and "image_id" in data.column_names:
         ids = data["image_id"].to_numpy()
@@ -304,11 +236,13 @@ def read_embeddings(
     """(ids int64 [n], vectors float32 [n, D]) in blocks of at most `batch_rows`, one file after another."""
     for file in files:
         try:
-            parquet = pq.ParquetFile(file.path)
-            for batch in parquet.iter_batches(batch_size=batch_rows, columns=["image_id", "embedding"]):
-                yield batch["image_id"].to_numpy(), vectors_of(batch["embedding"])
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{file.path}: damaged ({_one_line(error)}); run `colonnade verify`") from None
+            with pq.ParquetFile(file.path) as parquet:
+                if fault := column_fault(file.table, parquet.schema_arrow):
+                    raise ValueError(fault)
+                for batch in parquet.iter_batches(batch_size=batch_rows, columns=["image_id", "embedding"]):
+                    yield batch["image_id"].to_numpy(), vectors_of(batch["embedding"])
+        except _DAMAGE as error:
+            raise _damaged(file, error) from None
 
 
 def file_sha256(path: Path) -> str:
@@ -317,5 +251,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or os.strerror(getattr(error, "errno", 0) or 0)
+def _damaged(file: DataFile, error: BaseException) -> StoreError:
+    said = " ".join(str(error).split())[:200] or os.strerror(getattr(error, "errno", 0) or 0)
+    return StoreError(f"{file.path}: damaged ({said}); run `colonnade verify`")
