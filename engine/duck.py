@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "duck_errors", "identifier", "literal", "one_line", "parquet"]
 
 MIN_MEMORY = 512 << 20
-_HINTS = re.compile(r"^(LINE \d+:|\s*\^|Candidate (functions|bindings|tables)|Did you mean|\s{4,})")
+_EXCERPT = re.compile(r"^(LINE \d+:|\s*\^)")
 
 
 def connect(*, memory_bytes: int | None = None) -> DuckDBPyConnection:
@@ -85,10 +85,10 @@ def parquet(files: Iterable[DataFile]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """DuckDB's message without the excerpt of the SQL and the lists of candidates."""
+    """DuckDB's message without the excerpt of the SQL."""
     lines: list[str] = []
     for line in str(error).splitlines():
-        if _HINTS.match(line) and lines:
+        if _EXCERPT.match(line) and lines:
             break
         lines.append(line.strip())
     text = re.sub(r"^(\w+(?: \w+)? Error: )+", "", " ".join(filter(None, lines)))

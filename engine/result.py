@@ -68,7 +68,9 @@ class QueryResult:
     @cached_property
     def count(self) -> int:
         """The number of rows; reads no column that the conditions do not need."""
-        sql, parameters = self._count_sql or (f"SELECT count(*) FROM ({self._sql}\n)", self._parameters)
+        if self._count_sql is None:
+            return sum(len(block) for block in self.blocks())
+        sql, parameters = self._count_sql
         cursor = self._connection.cursor()
         with self._errors(cursor):
             row = cursor.execute(sql, list(parameters)).fetchone()
