@@ -2,19 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from colonnade.engine.errors import InputError
 from colonnade.engine.scoring import unit_length
 
-__all__ = ["VectorFile", "open_vectors"]
+__all__ = ["VectorFile", "VectorSource", "check_name", "collect", "open_vectors", "unit_vectors"]
 
-_MAX_DIMENSION = 16_384
+MAX_DIMENSION = 16_384
+MAX_ROWS = 100_000_000
+MAX_NAME = 4096
+_BLOCK_NUMBERS = 1 << 23
+_BLOCK_ROWS = 16_384
+
+
+class VectorSource(Protocol):
+    """Named vectors that can be read in blocks, more than once."""
+
+    @property
+    def path(self) -> Path:
+        """For messages."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What each row is called, verbatim; no name twice."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Unit vectors float32 [n, D], in the order of `names`, as many as there are names."""
+        ...
+
+
+def collect(source: VectorSource) -> np.ndarray:
+    """All vectors of a source, float32 [n, D]."""
+    blocks = list(source.blocks())
+    return np.concatenate(blocks) if blocks else np.empty((0, source.dimension), np.float32)
+
+
+def unit_vectors(block: np.ndarray, path: Path, first_row: int) -> np.ndarray:
+    """Rows of any float type [n, D], scaled to unit length, as float32.
+
+    Args:
+        first_row: how many rows came before, for messages.
+
+    Raises:
+        InputError: a vector is all zeros or not finite.
+    """
+    numbers = block if block.dtype == np.float64 else block.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        largest = np.abs(numbers).max(axis=1, initial=0)
+    usable = np.isfinite(largest) & (largest > 0)
+    if not usable.all():
+        row = first_row + int(np.flatnonzero(~usable)[0]) + 1
+        raise InputError(f"{path}: row {row}: the vector is all zeros or not finite")
+    if largest.max(initial=1) > 1e15 or largest.min(initial=1) < 1e-15:
+        numbers = numbers / largest[:, None]  # their squares would overflow, or vanish
+    return unit_length(numbers.astype(np.float32))
+
+
+def check_name(name: str, path: Path, row: int, column: str) -> str:
+    """`name`, if it can name an image or a prompt.
+
+    Raises:
+        InputError: it is empty, longer than 4,096 characters, or not Unicode text.
+    """
+    if not name or len(name) > MAX_NAME:
+        raise InputError(
+            f"{path}: row {row}: column {column} is empty or longer than {MAX_NAME:,} characters"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -24,27 +92,25 @@ class VectorFile:
     path: Path
     embedding: str
     names: tuple[str, ...]
-    """What each row is called, verbatim: an id, a path or a prompt."""
     dimension: int
 
-    def vectors(self, *, batch_rows: int = 16_384) -> np.ndarray:
-        """All vectors, unit length, float32 [n, D].
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Unit vectors float32 [n, D], in the order of the file.
 
         Raises:
             InputError: a vector is missing, of another length, not finite, or all zeros.
         """
-        result = np.empty((len(self.names), self.dimension), dtype=np.float32)
         filled = 0
-        try:
-            for batch in pq.ParquetFile(self.path).iter_batches(
-                batch_size=batch_rows, columns=[self.embedding]
-            ):
+        rows = max(1, min(_BLOCK_ROWS, _BLOCK_NUMBERS // self.dimension))
+        with _damaged(self.path):
+            for batch in pq.ParquetFile(self.path).iter_batches(batch_size=rows, columns=[self.embedding]):
                 block = _matrix(batch.column(0), self.path, filled, self.dimension)
-                result[filled : filled + len(block)] = block
                 filled += len(block)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.path}: damaged Parquet ({' '.join(str(error).split())[:200]})") from None
-        return result
+                yield block
+        if filled != len(self.names):
+            raise InputError(
+                f"{self.path}: {filled} vectors for {len(self.names)} names; did it change meanwhile?"
+            )
 
 
 def open_vectors(path: Path, *, name_column: str | None, name_choices: Sequence[str]) -> VectorFile:
@@ -54,15 +120,17 @@ def open_vectors(path: Path, *, name_column: str | None, name_choices: Sequence[
         name_column: the column that names the rows; by default the first of `name_choices` that is there.
 
     Raises:
-        InputError: not Parquet, a column is missing or of the wrong type, or a name occurs twice.
+        InputError: not Parquet, no rows, a column is missing or of the wrong type, or a name occurs twice.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         parquet = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())[:200]})") from None
-    schema = parquet.schema_arrow
+        schema = parquet.schema_arrow
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a Parquet file ({_one_line(error)})") from None
+    if not 0 < parquet.metadata.num_rows <= MAX_ROWS:
+        raise InputError(f"{path}: {parquet.metadata.num_rows:,} rows; 1 to {MAX_ROWS:,} can be imported")
     columns = ", ".join(schema.names[:20])
     if name_column is None:
         name_column = next((name for name in name_choices if name in schema.names), None)
@@ -71,17 +139,26 @@ def open_vectors(path: Path, *, name_column: str | None, name_choices: Sequence[
     elif name_column not in schema.names:
         raise InputError(f"{path}: no column {name_column!r}; it has: {columns}")
     embedding = _embedding_column(schema, path)
-    try:
-        values = parquet.read(columns=[name_column]).column(0)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged Parquet ({' '.join(str(error).split())[:200]})") from None
-    names = _names(values, path, name_column)
-    dimension = _dimension(parquet, schema, embedding, path)
+    with _damaged(path):
+        dimension = _dimension(parquet, schema, embedding, path)
+        names = _names(path, schema, name_column)
     return VectorFile(path, embedding, names, dimension)
 
 
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise InputError(f"{path}: damaged Parquet ({_one_line(error)})") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _embedding_column(schema: pa.Schema, path: Path) -> str:
-    lists = [field.name for field in schema if _is_vector(field.type)]
+    lists: list[str] = [field.name for field in schema if _is_vector(field.type)]
     if "embedding" in lists:
         return "embedding"
     if len(lists) != 1:
@@ -93,41 +170,54 @@ def _embedding_column(schema: pa.Schema, path: Path) -> str:
 
 def _is_vector(kind: pa.DataType) -> bool:
     is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return is_list and pa.types.is_floating(kind.value_type)
+    return bool(is_list and pa.types.is_floating(kind.value_type))
 
 
 def _dimension(parquet: pq.ParquetFile, schema: pa.Schema, embedding: str, path: Path) -> int:
+    """The length of the vectors: the type's, or the first one's where the type leaves it open."""
     kind = schema.field(embedding).type
     if pa.types.is_fixed_size_list(kind):
         dimension = int(kind.list_size)
     else:
         first = next(parquet.iter_batches(batch_size=1, columns=[embedding]), None)
         dimension = len(first.column(0)[0]) if first is not None and first.column(0)[0].is_valid else 0
-    if not 0 < dimension <= _MAX_DIMENSION:
+    if not 0 < dimension <= MAX_DIMENSION:
         raise InputError(
-            f"{path}: column {embedding}: vectors of {dimension} numbers; 1 to {_MAX_DIMENSION} are usable"
+            f"{path}: column {embedding}: vectors of {dimension} numbers; 1 to {MAX_DIMENSION} are usable"
         )
     return dimension
 
 
-def _names(values: pa.ChunkedArray, path: Path, column: str) -> tuple[str, ...]:
-    if not (
-        pa.types.is_string(values.type)
-        or pa.types.is_large_string(values.type)
-        or pa.types.is_integer(values.type)
-    ):
-        raise InputError(f"{path}: column {column} is {values.type}; it must hold text or whole numbers")
+def _names(path: Path, schema: pa.Schema, column: str) -> tuple[str, ...]:
+    kind = schema.field(column).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
+        raise InputError(f"{path}: column {column} is {kind}; it must hold text or whole numbers")
     names: list[str] = []
     seen: set[str] = set()
-    for row, value in enumerate(values.to_pylist(), 1):
-        name = "" if value is None else str(value)
-        if not name or len(name) > 4096:
-            raise InputError(f"{path}: row {row}: column {column} is empty or longer than 4,096 characters")
-        if name in seen:
-            raise InputError(f"{path}: row {row}: {name[:80]!r} occurs twice in column {column}")
-        seen.add(name)
-        names.append(name)
+    for batch in pq.ParquetFile(path, read_dictionary=[column]).iter_batches(
+        batch_size=_BLOCK_ROWS, columns=[column]
+    ):
+        values = batch.column(0)
+        # A dictionary can make a small file stand for terabytes of text: look before it is spelled out.
+        if pa.types.is_dictionary(values.type) and _longest(values.dictionary) > 4 * MAX_NAME:
+            raise InputError(f"{path}: column {column} holds a text longer than {MAX_NAME:,} characters")
+        for value in values.to_pylist():
+            row = len(names) + 1
+            name = check_name("" if value is None else str(value), path, row, column)
+            if name in seen:
+                raise InputError(f"{path}: row {row}: {name[:80]!r} occurs twice in column {column}")
+            seen.add(name)
+            names.append(name)
     return tuple(names)
+
+
+def _longest(texts: pa.Array) -> int:
+    """Bytes of the longest text."""
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)) or not len(texts):
+        return 0
+    return int(pc.max(pc.binary_length(texts)).as_py() or 0)
 
 
 def _matrix(column: pa.Array, path: Path, first_row: int, dimension: int) -> np.ndarray:
@@ -144,10 +234,7 @@ def _matrix(column: pa.Array, path: Path, first_row: int, dimension: int) -> np.
             )
     values = column.flatten()
     if values.null_count:
-        raise InputError(f"{path}: a vector in rows {first_row + 1} and following has a missing number")
-    block = values.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, dimension)
-    usable = np.isfinite(block).all(axis=1) & (np.abs(block).max(axis=1, initial=0) > 0)
-    if not usable.all():
-        row = first_row + int(np.flatnonzero(~usable)[0]) + 1
-        raise InputError(f"{path}: row {row}: the vector is all zeros or not finite")
-    return unit_length(block)
+        gaps = values.is_null().to_numpy(zero_copy_only=False)
+        row = first_row + int(np.flatnonzero(gaps)[0]) // dimension + 1
+        raise InputError(f"{path}: row {row}: the vector has a missing number")
+    return unit_vectors(values.to_numpy(zero_copy_only=False).reshape(-1, dimension), path, first_row)
