@@ -7,6 +7,7 @@ valid by construction. Editing is in `vocabulary_edit`, advice in `lint`.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from colonnade.engine.errors import InputError
@@ -69,14 +70,17 @@ def read_source(path: str | os.PathLike[str]) -> bytes:
     Raises:
         InputError: the file cannot be read.
     """
+    name = shown_name(os.fspath(path))
     try:
-        with Path(path).open("rb") as file:
+        # Without O_NONBLOCK a pipe in a stranger's store would hold us forever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InputError(f"vocabulary {name}: not a regular file; give a YAML file")
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = error.strerror or "cannot be read"
-        raise InputError(
-            f"vocabulary {shown_name(os.fspath(path))}: {reason}; give a readable YAML file"
-        ) from None
+        raise InputError(f"vocabulary {name}: {reason}; give a readable YAML file") from None
 
 
 def vocabulary_source(spec: str) -> tuple[bytes, str]:

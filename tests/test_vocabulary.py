@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from colonnade.engine.vocabulary import (
     load_vocabulary,
     nearest,
     parse_vocabulary,
+    read_source,
     vocabulary_source,
 )
 from colonnade.vocab import shipped, shipped_source
@@ -382,10 +384,14 @@ def test_a_file_name_cannot_smuggle_control_characters() -> None:
 def test_loading_reads_a_bounded_part_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         load_vocabulary(tmp_path / "missing.yaml")
-    with pytest.raises(InputError, match="Is a directory"):
-        load_vocabulary(tmp_path)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in (tmp_path, tmp_path / "pipe.yaml", "/dev/zero"):
+        with pytest.raises(InputError, match=r"not a regular file|Is a directory"):
+            load_vocabulary(name)
+    (tmp_path / "long.yaml").write_bytes(b"#" * (3 << 20))
+    assert len(read_source(tmp_path / "long.yaml")) == (1 << 20) + 1
     with pytest.raises(VocabularyError, match="over 1,048,576 bytes"):
-        load_vocabulary("/dev/zero")
+        load_vocabulary(tmp_path / "long.yaml")
 
 
 @pytest.mark.parametrize("name", ["CSafeLoader", "SafeLoader"])

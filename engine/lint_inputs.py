@@ -1,0 +1,99 @@
+"""What the checks of `lint` need from a store: cached prompt vectors, saved queries, the model itself on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from colonnade.engine.durable import read_bounded
+from colonnade.engine.vocabulary_yaml import MAX_BYTES, Mapping, Node, Scalar, Sequence, compose, decode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from colonnade.engine.store import Store
+    from colonnade.engine.vocabulary_model import Vocabulary
+
+__all__ = ["LintInputs", "lint_inputs", "saved_queries"]
+
+
+@dataclass(frozen=True)
+class LintInputs:
+    """Arguments of `lint`, and what they leave unchecked."""
+
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    token_counts: dict[str, int] | None = None
+    context_length: int | None = None
+    queries: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """One line for each check that could not be made in full, with what would allow it."""
+
+
+def lint_inputs(vocabulary: Vocabulary, store: Store | None, *, encode: bool) -> LintInputs:
+    """Gather what is there; with `encode` the store's model encodes and counts the prompts that are not.
+
+    Raises:
+        ModelError: `encode`, and the model cannot be loaded.
+    """
+    if store is None:
+        remedy = "name a store with --store to compare by meaning and to count tokens"
+        return LintInputs(
+            left_out=(f"prompts were compared by words, and their length was not checked: {remedy}",)
+        )
+    prompts = list(dict.fromkeys(p for a in vocabulary.base for p in vocabulary.prompts(a.code)))
+    queries = tuple(saved_queries(store).values())
+    settings = store.settings
+    vectors: dict[str, np.ndarray] = {}
+    if settings.active is not None:
+        from colonnade.engine.prompts import prompt_vectors
+
+        cached = prompt_vectors(store.snapshot(), settings.active)
+        vectors = {prompt: cached[prompt] for prompt in prompts if prompt in cached}
+    if encode and prompts:
+        return _encoded(settings.spec, settings.model_key, prompts, vectors, queries)
+    left_out = ["the length of prompts was not checked: --model-encode loads the model to count tokens"]
+    if missing := len(prompts) - len(vectors):
+        what = (
+            f"{missing:,} of {len(prompts):,} prompts have no cached vector and were compared by words alone"
+        )
+        left_out.insert(0, f"{what}: run `colonnade tag` first, or add --model-encode")
+    return LintInputs(vectors, queries=queries, left_out=tuple(left_out) if prompts else ())
+
+
+def _encoded(
+    spec: str, key: str | None, prompts: list[str], cached: dict[str, np.ndarray], queries: tuple[str, ...]
+) -> LintInputs:
+    from colonnade.engine.embedder import load_embedder
+    from colonnade.engine.errors import ModelError
+
+    if not spec:
+        raise ModelError(
+            f"model {key}: imported vectors come without a text encoder; lint without --model-encode"
+        )
+    embedder = load_embedder(spec)
+    vectors = cached if embedder.key == key else {}
+    missing = [prompt for prompt in prompts if prompt not in vectors]
+    fresh = dict(zip(missing, embedder.encode_prompts(missing), strict=True)) if missing else {}
+    counts = dict(zip(prompts, embedder.count_tokens(prompts), strict=True))
+    return LintInputs({**vectors, **fresh}, counts, embedder.context_length, queries)
+
+
+def saved_queries(store: Store) -> dict[str, str]:
+    """Name -> expression of the store's saved queries; none where the file is missing or not YAML."""
+    try:
+        source = read_bounded(store.path / "queries.yaml", MAX_BYTES)
+    except OSError:
+        return {}
+    text = decode(source, lambda fault: None)
+    root = compose(text, lambda fault: None) if text is not None else None
+    found: dict[str, str] = {}
+    for key, value in root.pairs if isinstance(root, Mapping) else ():
+        if isinstance(key, Scalar):
+            found[key.value] = " ".join(_words(value))
+    return found
+
+
+def _words(node: Node) -> list[str]:
+    if isinstance(node, Scalar):
+        return [node.value]
+    inner = node.items if isinstance(node, Sequence) else [value for _, value in node.pairs]
+    return [word for item in inner for word in _words(item)]
