@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.embedding_rows import add_vectors
@@ -17,8 +16,17 @@ from colonnade.engine.stage import ConflictError, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
-from query_stores import Content, fill, image
-from vector_files import PROMPTS, image_file, new_store, prompt_file, scored, stored_vectors, vectors
+from query_stores import image
+from vector_files import (
+    PROMPTS,
+    add_files,
+    image_file,
+    new_store,
+    prompt_file,
+    scored,
+    stored_vectors,
+    vectors,
+)
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -88,16 +96,7 @@ def test_new_vectors_of_some_images_void_their_scores_alone(store: Store) -> Non
 
 
 def test_a_name_that_is_a_file_of_the_store_gives_it_its_vector(store: Store) -> None:
-    fill(
-        store,
-        Content([image(0, path="a.jpg"), image(1, path="x/b.jpg"), image(2, path="c.jpg", root="other")]),
-    )
-    with open_stage(store.path, command="test") as stage:
-        stage.late(lambda live, stage: stage.allocate_ids(3))
-        cell = store.snapshot().cell("images", None, 0)
-        data = read_files(cell)
-        stage.replace("images", None, 0, pa.concat_tables([data]), read=cell)
-        stage.commit()
+    add_files(store, image(0, path="a.jpg"), image(1, path="x/b.jpg"), image(2, path="c.jpg", root="other"))
     done = load(store, block=vectors(4))
     assert (done.new, done.updated) == (2, 2)
     rows = read_files(store.snapshot().files("images"), ["image_id", "path", "source"]).to_pylist()
@@ -109,10 +108,7 @@ def test_a_name_that_is_a_file_of_the_store_gives_it_its_vector(store: Store) ->
 
 
 def test_an_ambiguous_path_names_no_file(store: Store) -> None:
-    fill(store, Content([image(0, path="a.jpg", root="one"), image(1, path="a.jpg", root="two")]))
-    with open_stage(store.path, command="test") as stage:
-        stage.late(lambda live, stage: stage.allocate_ids(2))
-        stage.commit()
+    add_files(store, image(0, path="a.jpg", root="one"), image(1, path="a.jpg", root="two"))
     import_vectors(store, Model("m", "", 8, 100.0), ["a.jpg"], vectors(1))
     ids = read_files(store.snapshot().files("embeddings", "m"), ["image_id"])["image_id"].to_pylist()
     assert len(ids) == 1
@@ -274,6 +270,7 @@ def test_prompts_without_a_vector_are_named(store: Store) -> None:
     assert "\n" not in text
 
 
+@pytest.mark.slow  # imports torch
 def test_a_key_that_cannot_be_loaded_names_the_prompts_too(store: Store) -> None:
     load(store, block=vectors(4), key="No-Such-Architecture/none")
     with pytest.raises(ModelError) as caught:

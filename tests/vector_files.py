@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files, vectors_of
+from colonnade.engine.tables import SCHEMAS, read_files, vectors_of
 
 VOCABULARY = b"""
 base_attributes:
@@ -54,6 +55,15 @@ def prompt_file(path: Path, block: np.ndarray, prompts: Sequence[str] = PROMPTS)
 
 def new_store(path: Path, vocabulary: bytes = VOCABULARY) -> Store:
     return Store.create(path, vocabulary=vocabulary, model="hash")
+
+
+def add_files(store: Store, *rows: dict[str, Any]) -> None:
+    """Images that have files; their ids must be the next ones."""
+    with open_stage(store.path, command="test") as stage:
+        data = pa.Table.from_pylist(list(rows), SCHEMAS["images"])
+        stage.append("images", None, 0, data, read=store.snapshot().cell("images", None, 0))
+        stage.late(lambda live, stage: stage.allocate_ids(len(rows)) and None)
+        stage.commit()
 
 
 def stored_vectors(store: Store, key: str) -> dict[str, np.ndarray]:
