@@ -7,29 +7,23 @@ is known which of them only moved.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from colonnade.engine.errors import InputError
-from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA
+from colonnade.engine.facts import MAX_PIXELS
 from colonnade.engine.images import Problem, walk
 from colonnade.engine.scan_commit import Committer
 from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
+from colonnade.engine.scan_known import read_gone, read_known
 from colonnade.engine.scan_run import FAILURES_KEPT, Job, ScanRun
 from colonnade.engine.settings import Root
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_table
 
 __all__ = ["RootPlan", "ScanOutcome", "ScanPlan", "apply_scan", "plan_scan"]
-
-_COLUMNS = ("image_id", "root", "path", "content_hash", "bytes", "mtime", "source", "state", "error")
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ class ScanPlan:
     """The snapshot that it was compared with."""
     roots: tuple[RootPlan, ...]
     moves: Moves
-    """The rows whose file is gone, in all the roots."""
+    """The rows whose file is gone, in all the roots; none if there is no new file to be one of them."""
     data_files: frozenset[str]
     """The images files that the plan knows."""
 
@@ -152,21 +146,10 @@ def plan_scan(
     chosen = _chosen(store, roots)
     snapshot = store.snapshot() if snapshot is None else snapshot
     files = snapshot.files("images")
-    images = read_table("images", files, _COLUMNS)
-    images = images.filter(pc.equal(images["source"], "file"))
-    has_heif = importlib.util.find_spec("pillow_heif") is not None
-    compared = []
-    gone: list[Any] = []
-    for root in chosen:
-        rows = images.filter(pc.equal(images["root"], root.name))
-        known = _known(rows, has_heif)
-        diff = diff_images(known, walk(root.path))
-        gone.append(rows.take(pa.array(diff.vanished + diff.absent, pa.int64())))
-        compared.append((root, known, diff))
-    for name in set(pc.unique(images["root"]).to_pylist()) - {root.name for root in chosen}:
-        missing = pc.and_(pc.equal(images["root"], name), pc.equal(images["state"], "missing"))
-        gone.append(images.filter(missing))
-    moves = _moves(gone)
+    by_root, elsewhere = read_known(files, [root.name for root in chosen])
+    compared = [(root, known := by_root[root.name], diff_images(known, walk(root.path))) for root in chosen]
+    gone = [known.ids[diff.vanished + diff.absent] for _, known, diff in compared]
+    moves = read_gone(files, [elsewhere, *gone] if any(diff.new for *_, diff in compared) else [])
     return ScanPlan(
         snapshot.number,
         tuple(RootPlan(root, known, diff, moves.lookalikes(diff.new)) for root, known, diff in compared),
@@ -192,28 +175,6 @@ def _chosen(store: Store, names: Sequence[str] | None) -> tuple[Root, ...]:
             )
         chosen.append(root)
     return tuple(chosen)
-
-
-def _known(rows: Any, has_heif: bool) -> KnownImages:
-    unreadable = pc.equal(rows["state"], "unreadable")
-    retry = pc.is_null(rows["content_hash"])
-    if has_heif:
-        retry = pc.or_(retry, pc.fill_null(pc.match_substring(rows["error"], NEEDS_EXTRA), False))
-    return KnownImages(
-        ids=rows["image_id"].to_numpy(),
-        paths=rows["path"].to_pylist(),
-        sizes=pc.fill_null(rows["bytes"], -1).to_numpy(),
-        mtimes=pc.fill_null(rows["mtime"].cast(pa.int64()), -1).to_numpy(),
-        missing=pc.equal(rows["state"], "missing").to_numpy(),
-        retry=pc.and_(unreadable, retry).to_numpy(),
-    )
-
-
-def _moves(gone: list[Any]) -> Moves:
-    rows = pa.concat_tables(gone) if gone else read_table("images", ())
-    rows = rows.filter(pc.fill_null(pc.equal(pc.binary_length(rows["content_hash"]), 32), False))
-    columns = ("image_id", "root", "path", "bytes", "content_hash")
-    return Moves(*(rows[name].to_pylist() for name in columns))
 
 
 def apply_scan(

@@ -26,7 +26,7 @@ Item = tuple[int, str, int]
 BYTES_PER_SECOND = 4_000_000
 AHEAD = 256
 FAILURES_KEPT = 1000
-MARKS_PER_COMMIT = 1 << 18
+MARKS_PER_COMMIT = 1 << 17
 
 
 class ScanRun:

@@ -2,38 +2,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from colonnade.engine import scan_commit, scan_run
+from colonnade.engine import scan_run
 from colonnade.engine.errors import InputError
 from colonnade.engine.facts import NEEDS_EXTRA, hash_file
 from colonnade.engine.scan import ScanOutcome, apply_scan, plan_scan
 from colonnade.engine.settings import update_settings
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import Stage, open_stage
+from colonnade.engine.stage import Stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import SCHEMAS, read_files, read_table
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from colonnade.engine.tables import SCHEMAS, read_files
 from isolated_functions import read_item_or_misbehave
-from PIL import Image
-
-Rows = dict[str, dict[str, Any]]
-TAGGED = ("earth", "moon")
-
-
-def picture(path: Path, shade: int = 0, size: tuple[int, int] = (4, 3)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (shade % 256, shade // 256, 0)).save(path, "PNG")
-    return path
+from scan_stores import commit, describe_all, described, ids, picture, rows, scan, states
 
 
 @pytest.fixture
@@ -45,62 +29,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(tmp_path: Path, root: Path) -> Store:
     return Store.create(tmp_path / "store", roots=[root], model="hash")
-
-
-def scan(store: Store, **options: Any) -> ScanOutcome:
-    options.setdefault("workers", 1)
-    outcome = apply_scan(store, plan_scan(store), **options)
-    after = plan_scan(store)
-    assert after.is_empty
-    return outcome
-
-
-def rows(store: Store) -> Rows:
-    """`root/path` of every row -> the row."""
-    found = read_table("images", store.snapshot().files("images")).to_pylist()
-    by_name = {f"{row['root']}/{row['path']}": row for row in found}
-    assert len(by_name) == len(found)
-    return by_name
-
-
-def ids(store: Store) -> dict[str, int]:
-    return {name.removeprefix("photos/"): row["image_id"] for name, row in rows(store).items()}
-
-
-def states(store: Store) -> dict[str, str]:
-    return {name.removeprefix("photos/"): row["state"] for name, row in rows(store).items()}
-
-
-def commit(store: Store, change: Callable[[Snapshot, Stage], None]) -> None:
-    with open_stage(store.path, command="test") as stage:
-        stage.late(change)
-        stage.commit()
-
-
-def describe_all(store: Store, value: float = 1.0) -> None:
-    """Give every image an embedding, scores, a label and a set to be in."""
-
-    def change(live: Snapshot, stage: Stage) -> None:
-        found = sorted(row["image_id"] for row in rows(store).values())
-        for model in ("m1", "m2"):
-            vectors = pa.FixedSizeListArray.from_arrays(pa.array([value] * 4 * len(found), pa.float32()), 4)
-            data = pa.table({"image_id": pa.array(found, pa.int64()), "embedding": vectors})
-            stage.replace("embeddings", model, 0, data, read=live.cell("embeddings", model, 0))
-        for table, partition in [*(("scores", code) for code in TAGGED), ("labels", "earth"), ("sets", "s")]:
-            data = pa.Table.from_pylist([{"image_id": image} for image in found], schema=SCHEMAS[table])
-            stage.replace(table, partition, 0, data, read=live.cell(table, partition, 0))
-
-    commit(store, change)
-
-
-def described(store: Store) -> dict[str, list[int]]:
-    snapshot = store.snapshot()
-    return {
-        f"{table}/{partition}": read_files(files, ["image_id"])["image_id"].to_pylist()
-        for table in ("embeddings", "scores", "labels", "sets")
-        for partition in snapshot.partitions(table)
-        if (files := snapshot.files(table, partition))
-    }
 
 
 def test_first_scan_then_nothing_to_do(store: Store, root: Path) -> None:
@@ -389,203 +317,3 @@ def test_names_that_are_not_utf8(store: Store, root: Path) -> None:
     Path(os.fsdecode(raw)).rename(root / "café.png")
     assert scan(store) == ScanOutcome(moved=1, commits=1)
     assert rows(store)["photos/café.png"]["path_bytes"] is None
-
-
-def test_an_interrupt_keeps_what_was_read(store: Store, root: Path) -> None:
-    for number in range(40):
-        picture(root / f"{number:02d}.png", number)
-
-    def stop(done: int, total: int, failures: int) -> None:
-        assert (total, failures) == (40, 0)
-        if done == 25:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        apply_scan(store, plan_scan(store), stop, workers=2)
-    kept = len(rows(store))
-    assert kept == 25
-    assert scan(store) == ScanOutcome(new=40 - kept, unchanged=kept, commits=1)
-
-
-def test_two_plans_of_the_same_snapshot_give_each_file_one_row(store: Store, root: Path) -> None:
-    for shade, name in enumerate(("changed.png", "moved.png", "gone.png")):
-        picture(root / name, shade)
-    scan(store)
-    before = ids(store)
-    (root / "moved.png").rename(root / "was moved.png")
-    (root / "gone.png").unlink()
-    picture(root / "changed.png", 1001)
-    picture(root / "new.png", 1002)
-    plans = [plan_scan(store), plan_scan(store)]
-    assert apply_scan(store, plans[0]) == ScanOutcome(new=1, moved=1, changed=1, vanished=1, commits=1)
-    number = store.snapshot().number
-    assert apply_scan(store, plans[1]) == ScanOutcome()
-    assert store.snapshot().number == number
-    after = ids(store)
-    assert after["was moved.png"] == before["moved.png"]
-    assert states(store) == {
-        "changed.png": "ok",
-        "was moved.png": "ok",
-        "gone.png": "missing",
-        "new.png": "ok",
-    }
-
-
-def test_an_embedding_made_meanwhile_of_a_changed_picture_goes_too(store: Store, root: Path) -> None:
-    picture(root / "a.png", 1)
-    scan(store)
-    picture(root / "a.png", 2)
-    plan = plan_scan(store)
-    describe_all(store)
-    assert apply_scan(store, plan).changed == 1
-    assert "embeddings/m1" not in described(store)
-
-
-@pytest.mark.parametrize("meddling", [1, 6])
-def test_what_others_commit_meanwhile_is_retried(
-    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, meddling: int
-) -> None:
-    picture(root / "a.png", 1)
-    picture(root / "b.png", 2)
-    scan(store)
-    picture(root / "a.png", 3)
-    (root / "b.png").rename(root / "c.png")
-    picture(root / "d.png", 4)
-    drop_vectors = scan_commit.drop_vectors
-    calls = 0
-
-    def meddle(snapshot: Snapshot, stage: Stage, changed: list[int]) -> Any:
-        nonlocal calls
-        calls += 1
-        looked = drop_vectors(snapshot, stage, changed)
-        if calls <= min(meddling, scan_commit.UNLOCKED_ATTEMPTS):  # afterwards, the lock is held
-            describe_all(store, calls)
-        return looked
-
-    monkeypatch.setattr(scan_commit, "drop_vectors", meddle)
-    said: list[str] = []
-    outcome = apply_scan(store, plan_scan(store), narrate=said.append)
-    assert outcome == ScanOutcome(new=1, moved=1, changed=1, commits=1)
-    assert said == ["the images changed meanwhile, retrying"] * min(meddling, scan_commit.UNLOCKED_ATTEMPTS)
-    assert described(store)["embeddings/m1"] == [1]
-    assert ids(store) == {"a.png": 0, "c.png": 1, "d.png": 2}
-
-
-SCANNER = """
-import sys
-from colonnade.engine.scan import apply_scan, plan_scan
-from colonnade.engine.store import Store
-store = Store(sys.argv[1])
-plan = plan_scan(store)
-print("planned", flush=True)
-sys.stdin.readline()
-outcome = apply_scan(store, plan, batch_files=int(sys.argv[2]), workers=1, narrate=print)
-print(outcome)
-"""
-
-
-@pytest.mark.slow
-def test_scans_at_once_give_each_file_one_row(store: Store, root: Path) -> None:
-    for number in range(60):
-        picture(root / "old" / f"{number}.png", number)
-    scan(store)
-    describe_all(store)
-    before = ids(store)
-    (root / "old").rename(root / "new")
-    for number in range(150):
-        picture(root / f"{number}.png", 1000 + number)
-    for number in range(20):
-        picture(root / "new" / f"{number}.png", 2000 + number)
-    scanners = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCANNER, str(store.path), size],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for size in ("7", "11", "1000")
-    ]
-    for scanner in scanners:
-        assert scanner.stdout is not None
-        assert scanner.stdout.readline() == "planned\n"
-    for scanner in scanners:
-        assert scanner.stdin is not None
-        scanner.stdin.write("go\n")
-        scanner.stdin.flush()
-    for scanner in scanners:
-        said, complained = scanner.communicate(timeout=100)
-        assert (scanner.returncode, complained) == (0, ""), said + complained
-    scan(store)
-    after = ids(store)
-    assert len(set(after.values())) == len(after)
-    assert {name for name, state in states(store).items() if state == "ok"} == {
-        *(f"{number}.png" for number in range(150)),
-        *(f"new/{number}.png" for number in range(60)),
-    }
-    for number in range(20, 60):
-        assert after[f"new/{number}.png"] == before[f"old/{number}.png"]
-    for number in range(20):  # what was moved and changed: the old row is missing, the new one new
-        assert after[f"new/{number}.png"] != before[f"old/{number}.png"]
-    for found in described(store).values():
-        assert set(found) == set(before.values())
-
-
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["write", "move", "copy", "delete", "touch", "spoil", "scan"]),
-        st.integers(0, 5),
-        st.integers(0, 5),
-    ),
-    min_size=1,
-    max_size=10,
-)
-PLACES = ("a.png", "b.png", "x/a.png", "x/b.png", "y/a.png", "y/é.png")
-
-
-@pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(STEPS)
-def test_any_history_ends_with_rows_that_agree_with_the_files(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
-) -> None:
-    root = tmp_path_factory.mktemp("photos")
-    store = Store.create(tmp_path_factory.mktemp("store") / "s", roots=[root], model="hash")
-    paths = [root / place for place in PLACES]
-    for clock, (what, source, target) in enumerate((*steps, ("scan", 0, 0)), 1):
-        here, there = paths[source], paths[target]
-        there.parent.mkdir(exist_ok=True)
-        actions: dict[str, Callable[[], object]] = {
-            "write": partial(picture, here, 10 * target),
-            "move": partial(here.replace, there),
-            "copy": partial(shutil.copy, here, there) if here != there else int,
-            "delete": here.unlink,
-            "touch": partial(os.utime, here, ns=(0, clock * 1_000_000)),
-            "spoil": lambda path=here: path.write_bytes(b"spoilt"),
-        }
-        if what == "scan":
-            known = rows(store)
-            scan(store)
-            after = rows(store)
-            assert {row["image_id"] for row in known.values()} <= {row["image_id"] for row in after.values()}
-            there_now = {str(path.relative_to(root)): path for path in paths if path.exists()}
-            live = {row["path"]: row for row in after.values() if row["state"] != "missing"}
-            assert set(live) == set(there_now)
-            for name, row in live.items():
-                assert row["content_hash"] == hash_file(there_now[name])
-                assert (row["state"] == "ok") == (there_now[name].read_bytes() != b"spoilt")
-        elif what == "write" or here.exists():
-            here.parent.mkdir(exist_ok=True)
-            actions[what]()
-            moved = there if what in ("move", "copy") else here
-            if moved.exists() and what != "move":
-                os.utime(moved, ns=(0, clock * 1_000_000))
-
-
-@pytest.mark.slow
-def test_nothing_warns_or_leaves_processes(store: Store, root: Path) -> None:
-    picture(root / "a.png", 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        scan(store, workers=3)
-    assert not list((store.path / "_stage").iterdir())
