@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAFT_MARGIN", "FORMATS", "DecodeError", "Geometry", "decode", "geometry"]
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
-"""What Pillow may take a file for. HEIF is added where pillow-heif is installed."""
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+"""What Pillow may take a file for, and HEIF where pillow-heif is installed. Phones' MPO counts as JPEG."""
 
 DRAFT_MARGIN = 4 / 3
 """A JPEG is decoded at the smallest scale that leaves this many pixels for one of the model's, each way.
@@ -149,9 +149,9 @@ def _fit(picture: Image.Image, place: Geometry, preprocessing: Preprocessing, sc
         bilinear = preprocessing.interpolation == "bilinear"
         resample = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
         picture = picture.resize(place.size, resample, box=box)
-    pixels = np.asarray(picture, dtype=np.uint8)
+    pixels = np.array(picture, dtype=np.uint8)
     if pixels.shape == (preprocessing.height, preprocessing.width, 3):
-        return np.ascontiguousarray(pixels)
+        return pixels
     whole = np.full((preprocessing.height, preprocessing.width, 3), preprocessing.fill, np.uint8)
     left, top = place.offset
     whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
@@ -165,8 +165,7 @@ def _draft(image: Image.Image, preprocessing: Preprocessing) -> int:
     ratio = min(geometry(width, height, preprocessing).ratio, geometry(height, width, preprocessing).ratio)
     for scale in (8, 4, 2):
         if ratio / scale >= DRAFT_MARGIN:
-            # Pillow's stub wants a mode; None leaves it as it is.
-            reduced = image.draft(None, (width // scale, height // scale))  # type: ignore[arg-type]
+            reduced = image.draft(None, (width // scale, height // scale))
             return 1 if reduced is None else scale
     return 1
 
@@ -233,9 +232,10 @@ def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise DecodeError(reason_of(error)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DecodeError("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DecodeError("not a regular file")
         yield file
 
 
@@ -247,7 +247,7 @@ def _identified(file: IO[bytes]) -> Iterator[Image.Image]:
     file.seek(0)
     if not head:
         raise DecodeError("the file is empty")
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         try:
             import pillow_heif

@@ -86,7 +86,7 @@ class ClipEmbedder:
             raise ValueError(f"pixels must be uint8 [n, {shape[0]}, {shape[1]}, 3]")
         if not len(pixels):
             return np.zeros((0, self.dimension), np.float32)
-        pixels = np.ascontiguousarray(pixels)
+        pixels = np.require(pixels, requirements=["C", "W"])  # torch warns of what it could not write to
         if self._fast is not None:
             return _unit(self._fast(pixels))
         at_once = len(pixels) if self._device.type == "cuda" else _PICTURES
@@ -105,7 +105,7 @@ class ClipEmbedder:
             return np.zeros((0, self.dimension), np.float32)
         tokens = torch.from_numpy(self._tokenizer().encode(prompts)).to(self._device)
         with torch.inference_mode(), self._precision():
-            parts = [self._model.encode_text(part).float().cpu() for part in tokens.split(_PROMPTS)]
+            parts = [self._model.encode_text(part).float().cpu() for part in torch.split(tokens, _PROMPTS)]
         return _unit(torch.cat(parts))
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
@@ -261,8 +261,8 @@ def _device(wanted: str | None) -> str:
 
 def _unit(vectors: torch.Tensor) -> Vectors:
     found: Vectors = vectors.numpy().astype(np.float32)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return found / np.maximum(lengths, np.float32(1e-12))
+    unit: Vectors = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), np.float32(1e-12))
+    return unit
 
 
 @contextmanager

@@ -43,4 +43,5 @@ def _vectors(inputs: Sequence[bytes]) -> Vectors:
     streams = b"".join(hashlib.shake_128(data).digest(4 * _DIMENSION) for data in inputs)
     drawn = np.frombuffer(streams, "<i4").reshape(len(inputs), _DIMENSION).astype(np.float64)
     lengths = np.linalg.norm(drawn, axis=1, keepdims=True)
-    return (drawn / np.maximum(lengths, 1.0)).astype(np.float32)
+    found: Vectors = (drawn / np.maximum(lengths, 1.0)).astype(np.float32)
+    return found

@@ -67,8 +67,8 @@ def find_source(spec: str) -> Source:
     if spec.startswith("hf-hub:"):
         return _from_hub(spec.removeprefix("hf-hub:"))
     if "@" in spec:
-        arch, _, path = spec.partition("@")
-        return _from_checkpoint(arch, Path(path).expanduser())
+        arch, _, checkpoint = spec.partition("@")
+        return _from_checkpoint(arch, Path(checkpoint).expanduser())
     path = Path(spec).expanduser()
     if path.suffix in (".safetensors", ".bin", ".pt", ".pth"):
         _require_file(path)

@@ -110,7 +110,8 @@ class FastTower:
             for block in self._blocks[:-1]:
                 tokens = block(tokens)
             pooled = self._blocks[-1].first(tokens)
-            return self._after(pooled) @ self._projection
+            found: torch.Tensor = self._after(pooled) @ self._projection
+            return found
 
     def _patches(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 [n, height, width, 3] -> float32 [patches, patch x patch x 3]."""
@@ -126,12 +127,12 @@ class _Linear:
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, rows: int) -> None:
         import torch
 
-        self._weight, self._bias = weight.detach().contiguous().clone(), bias.detach().clone()
-        self._packed = torch.backends.mkldnn.is_available() and hasattr(
-            torch.ops.mkldnn, "_reorder_linear_weight"
-        )
+        self._bias = bias.detach().clone()
+        self._packed = bool(torch._C._has_mkldnn)
         if self._packed:
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, rows)
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
+        else:
+            self._weight = weight.detach().clone()
 
     def __call__(self, values: torch.Tensor, activation: str = "none", algorithm: str = "") -> torch.Tensor:
         import torch
