@@ -123,12 +123,12 @@ class Store:
         Raises:
             ExpressionError: the expression is wrong; it says where.
         """
-        from colonnade.engine.queries_file import load_queries
+        from colonnade.engine.queries_file import read_queries
         from colonnade.engine.query import run_query
 
         snapshot = self.snapshot(at)
         codes = dict.fromkeys((*self.vocabulary().codes, *snapshot.partitions("scores")))
-        saved = load_queries(self.path)
+        saved = read_queries(self.path)
         return run_query(snapshot, expression, codes, columns=columns, sort=sort, limit=limit, saved=saved)
 
     def sql(self, statement: str, *, at: int | None = None) -> QueryResult:

@@ -48,24 +48,11 @@ def init(
 
 
 def vocabulary_source(name: str) -> bytes:
-    """The text of a vocabulary that ships, or of a file.
-
-    Raises:
-        InputError: neither; or the file is too large or cannot be read.
-    """
+    """The text of a vocabulary that ships, of the demo's, or of a file."""
     from colonnade.engine.demo.files import demo_vocabulary
-    from colonnade.engine.errors import InputError
-    from colonnade.engine.vocabulary import read_source
-    from colonnade.vocab import shipped, shipped_source
+    from colonnade.engine.vocabulary import vocabulary_source as shipped_or_file
 
-    if name == "demo":
-        return demo_vocabulary()
-    if name in shipped():
-        return shipped_source(name)
-    path = Path(name)
-    if not path.is_file():
-        raise InputError(f"{name}: no such vocabulary file; these ship: {', '.join(shipped())}, demo")
-    return read_source(path)
+    return demo_vocabulary() if name == "demo" else shipped_or_file(name)[0]
 
 
 def root_add(
