@@ -1,0 +1,183 @@
+"""Snapshots as history: what each holds, and going back to one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from colonnade.engine.columns import TABLES
+from colonnade.engine.durable import atomic_write, exclusive_lock, read_bounded, store_errors
+from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.garbage import delete_trash, sweep
+from colonnade.engine.publish import publish_snapshot
+from colonnade.engine.settings import read_settings
+from colonnade.engine.snapshots import (
+    MAX_VOCABULARY_BYTES,
+    DataFile,
+    Snapshot,
+    list_snapshots,
+    live_number,
+    open_snapshot,
+)
+from colonnade.engine.tables import read_footer
+
+__all__ = ["Restored", "SnapshotFacts", "restore", "snapshot_facts"]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """What a snapshot holds."""
+
+    number: int
+    live: bool
+    created: datetime
+    command: str
+    images: int
+    attributes: int
+    """Attributes with scores, derived ones included."""
+    labels: int
+    files: int
+    bytes: int
+    """Of its data files, which it shares with other snapshots."""
+    own_bytes: int
+    """Of files that no other snapshot has: what its collection would free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What `restore` did."""
+
+    number: int
+    """Of the snapshot that was made."""
+    vocabulary_differs: bool
+    """Whether the user's vocabulary.yaml is not the one that the restored snapshot was made with."""
+
+
+def snapshot_facts(store: Path) -> tuple[SnapshotFacts, ...]:
+    """What every kept snapshot holds, oldest first.
+
+    Raises:
+        StoreError: damaged.
+    """
+    store = Path(store).absolute()
+    live = live_number(store)
+    snapshots = [open_snapshot(store, number) for number in list_snapshots(store)]
+    sizes = _Sizes()
+    holders: dict[int, int] = {}
+    inodes: dict[int, dict[int, int]] = {}
+    with store_errors(store):
+        for snapshot in snapshots:
+            own = inodes[snapshot.number] = {}
+            for table in TABLES:
+                own |= sizes.of(snapshot, table)
+            for inode in own:
+                holders[inode] = holders.get(inode, 0) + 1
+        return tuple(
+            _facts(snapshot, live, inodes[snapshot.number], holders, sizes) for snapshot in snapshots
+        )
+
+
+class _Sizes:
+    """Inodes and rows of table versions, each looked at once however many snapshots share it."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[Path, dict[int, int]] = {}
+        self._rows: dict[Path, int] = {}
+
+    def of(self, snapshot: Snapshot, table: str) -> dict[int, int]:
+        """Inode -> bytes."""
+        version = snapshot.version(table)
+        if version not in self._bytes:
+            facts = [file.path.lstat() for file in snapshot.files(table)]
+            self._bytes[version] = {fact.st_ino: fact.st_size for fact in facts}
+        return self._bytes[version]
+
+    def rows(self, snapshot: Snapshot, table: str) -> int:
+        version = snapshot.version(table)
+        if version not in self._rows:
+            self._rows[version] = _rows(snapshot.files(table))
+        return self._rows[version]
+
+
+def _rows(files: tuple[DataFile, ...]) -> int:
+    return sum(read_footer(file).rows for file in files)
+
+
+def _facts(
+    snapshot: Snapshot, live: int, inodes: dict[int, int], holders: dict[int, int], sizes: _Sizes
+) -> SnapshotFacts:
+    return SnapshotFacts(
+        number=snapshot.number,
+        live=snapshot.number == live,
+        created=snapshot.created,
+        command=snapshot.command,
+        images=sizes.rows(snapshot, "images"),
+        attributes=len(snapshot.partitions("scores")),
+        labels=sizes.rows(snapshot, "labels"),
+        files=len(inodes),
+        bytes=sum(inodes.values()),
+        own_bytes=sum(size for inode, size in inodes.items() if holders[inode] == 1),
+    )
+
+
+def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
+    """Commit a new snapshot whose tables are those of snapshot `number`; image ids go on from the highest.
+
+    Args:
+        vocabulary: put that snapshot's vocabulary in the place of the user's vocabulary.yaml, too.
+
+    Raises:
+        InputError: there is no such snapshot, it is the live one, or vocabulary.yaml is a link.
+        StoreError: damaged, read-only, or locked for too long.
+    """
+    store = Path(store).absolute()
+    settings = read_settings(store)
+    trash: list[Path] = []
+    if vocabulary:
+        _refuse_link(store / "vocabulary.yaml")
+    with store_errors(store):
+        try:
+            with exclusive_lock(store / ".lock"):
+                live, old = open_snapshot(store), open_snapshot(store, number)
+                if old.number == live.number:
+                    raise InputError(f"{store}: snapshot {number} is the live one")
+                versions = {table: old.version(table).name for table in TABLES}
+                source = old.vocabulary_bytes()
+                keep = [number]
+                trash += sweep(
+                    store,
+                    live.number,
+                    keep_snapshots=settings.keep_snapshots,
+                    keep_seconds=settings.keep_seconds,
+                    keep=keep,
+                )
+                new = publish_snapshot(
+                    store,
+                    live,
+                    versions=versions,
+                    vocabulary=source,
+                    next_image_id=max(live.next_image_id, old.next_image_id),
+                    command=f"restore {number}",
+                )
+                if vocabulary:
+                    atomic_write(store / "vocabulary.yaml", source)
+        finally:
+            delete_trash(trash)
+        return Restored(new.number, _user_vocabulary(store) != source)
+
+
+def _refuse_link(path: Path) -> None:
+    """A link may lead to any file of the user's; a stranger's snapshot is not written there."""
+    if path.is_symlink():
+        raise InputError(
+            f"{path}: a link to {os.readlink(path)}; leave out --vocabulary and copy the snapshot's file there"
+        )
+
+
+def _user_vocabulary(store: Path) -> bytes | None:
+    try:
+        return read_bounded(store / "vocabulary.yaml", MAX_VOCABULARY_BYTES)
+    except (OSError, StoreError):
+        return None
