@@ -1,0 +1,117 @@
+"""Putting the result of a query on stdout or into a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import typer
+from colonnade.tui.console import print_table, safe, say
+
+if TYPE_CHECKING:
+    from colonnade.engine.formats import Rows
+    from colonnade.engine.result import QueryResult
+    from colonnade.engine.store import Store
+
+__all__ = ["Format", "pipe", "write", "write_file", "write_paths"]
+
+TERMINAL_ROWS = 500
+"""The most rows a table shows on a terminal when no --limit was given."""
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    PATHS = "paths"
+
+
+def write(
+    result: Rows, chosen: Format, output: Path | None, *, whole: bool, total: Callable[[], int] | None
+) -> None:
+    """Write a result in any format but paths.
+
+    Args:
+        whole: a table shows every row, on a terminal too.
+        total: gives the number of rows, to tell how many a terminal does not show.
+    """
+    if output is not None:
+        write_file(result, chosen, output)
+    elif chosen is Format.TABLE:
+        _write_table(result, whole=whole, total=total)
+    else:
+        _write_stream(result, chosen, sys.stdout.buffer, terminal=sys.stdout.isatty())
+
+
+def write_file(result: Rows, chosen: Format, output: Path) -> int:
+    """Write a result to a file, which appears when it is complete; returns the number of rows."""
+    from colonnade.engine.formats import output_file
+
+    with output_file(output) as sink:
+        return _write_stream(result, chosen, sink, terminal=False)
+
+
+def _write_stream(result: Rows, chosen: Format, sink: IO[bytes], *, terminal: bool) -> int:
+    from colonnade.engine import formats
+    from colonnade.engine.result import QueryResult
+
+    if chosen is not Format.PARQUET:
+        return formats.write_text(result, chosen.value, sink, clean=safe if terminal else None)
+    if terminal or not isinstance(result, QueryResult):
+        raise typer.BadParameter("parquet is binary; add --output FILE")
+    return formats.write_parquet(result, sink)
+
+
+def _write_table(result: Rows, *, whole: bool, total: Callable[[], int] | None) -> None:
+    """A table of all rows, or on a terminal of the first ones."""
+    from colonnade.engine.formats import cell, plain_blocks
+
+    most = TERMINAL_ROWS if sys.stdout.isatty() and not whole else None
+    rows: list[list[str]] = []
+    for block in plain_blocks(result):
+        rows += [[cell(value) for value in row] for row in block]
+        if most is not None and len(rows) > most:
+            break
+    numbers = {"BIGINT", "INTEGER", "HUGEINT", "FLOAT", "DOUBLE", "UBIGINT"}
+    right = {
+        name for name, type_name in zip(result.columns, result.types, strict=True) if type_name in numbers
+    }
+    print_table(result.columns, rows[:most], right)
+    if most is not None and len(rows) > most:
+        of = f" of {total():,}" if total else ""
+        say(f"the first {most:,}{of} rows are shown; --format csv gives all, --limit N more or fewer")
+
+
+def write_paths(store: Store, result: Rows, output: Path | None, *, null: bool) -> None:
+    """Write the full path of each image of a result that has the columns `formats.PATH_COLUMNS`."""
+    from colonnade.engine import formats
+
+    roots = {root.name: root.path for root in store.settings.roots}
+    if output is not None:
+        with formats.output_file(output) as sink:
+            _, broken = formats.write_paths(result, roots, sink, null=null)
+    else:
+        clean = safe if sys.stdout.isatty() else None
+        _, broken = formats.write_paths(result, roots, sys.stdout.buffer, null=null, clean=clean)
+    if broken and not null:
+        say(f"warning: {broken:,} names have a line break inside; use --null")
+
+
+@contextmanager
+def pipe() -> Iterator[None]:
+    """Whoever reads our output may stop early, as `head` does; that is no error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
