@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import add_vectors
-from colonnade.engine.errors import ConflictError, ModelError
+from colonnade.engine.errors import ConflictError, InputError, ModelError
+from colonnade.engine.images import file_path
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
@@ -80,10 +80,15 @@ def pending_images(snapshot: Snapshot, model_key: str | None, *, force: bool = F
     )
 
 
-def image_path(settings: Settings, root: str, path: str, path_bytes: bytes | None) -> Path | None:
-    """Where an image's file is; None if its root is not among the store's roots."""
-    folder = settings.root(root)
-    return None if folder is None else folder.path / (os.fsdecode(path_bytes) if path_bytes else path)
+def image_path(settings: Settings, root: str | None, path: str, path_bytes: bytes | None) -> Path | None:
+    """Where an image's file is; None if its root is not among the store's roots, or its path leaves the root."""
+    folder = settings.root(root) if root is not None else None
+    if folder is None:
+        return None
+    try:
+        return file_path(folder.path, path, path_bytes)
+    except InputError:
+        return None
 
 
 def embed(
@@ -92,7 +97,7 @@ def embed(
     batch: int | None = None,
     limit: int | None = None,
     force: bool = False,
-    device: str | None = None,
+    load: Callable[[str], Embedder] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     on_conflict: Callable[[str], None] | None = None,
 ) -> EmbedOutcome:
@@ -104,6 +109,7 @@ def embed(
         batch: images per forward pass.
         limit: embed at most so many.
         force: embed again what has a vector already.
+        load: gives the model; by default `load_embedder`.
         progress: called with (done, total, failures).
 
     Raises:
@@ -121,7 +127,7 @@ def embed(
         )
     from colonnade.engine.embedder import load_embedder
 
-    embedder = load_embedder(settings.spec, device=device)
+    embedder = (load or load_embedder)(settings.spec)
     model = _model_of(embedder, settings)
     if model != settings.active:
         update_settings(store.path, lambda current: current.with_model(model, activate=True))

@@ -5,8 +5,8 @@ With every prompt cached, nothing here loads a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.tables import prompts_schema, read_files, read_footer, vectors_column, vectors_of
+
+if TYPE_CHECKING:
+    from colonnade.engine.embedder import Embedder
 
 __all__ = [
     "ATTRIBUTE",
@@ -162,7 +165,9 @@ def _made_with(
     )
 
 
-def encode_missing(model: Model, prompts: Sequence[str]) -> dict[str, np.ndarray]:
+def encode_missing(
+    model: Model, prompts: Sequence[str], load: Callable[[str], Embedder] | None = None
+) -> dict[str, np.ndarray]:
     """Encode prompts with the model itself (loads torch); nothing to do for no prompts.
 
     Raises:
@@ -180,7 +185,7 @@ def encode_missing(model: Model, prompts: Sequence[str]) -> dict[str, np.ndarray
     from colonnade.engine.embedder import load_embedder
 
     try:
-        embedder = load_embedder(model.spec)
+        embedder = (load or load_embedder)(model.spec)
     except ModelError as error:
         raise ModelError(f"{error}; {lacking}; {remedy}") from error
     if embedder.dimension != model.dimension:
@@ -191,7 +196,7 @@ def encode_missing(model: Model, prompts: Sequence[str]) -> dict[str, np.ndarray
     if embedder.key != model.key and not _is_import_key(model):
         raise ModelError(
             f"{model.spec}: its weights are {embedder.key} now, the store's embeddings are of {model.key}; "
-            "run `colonnade embed` to embed with the new weights, or put the old ones back"
+            "run `colonnade embed --force` to embed with the new weights, or put the old ones back"
         )
     vectors = embedder.encode_prompts(list(prompts))
     if vectors.shape != (len(prompts), model.dimension) or not np.isfinite(vectors).all():

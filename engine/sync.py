@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from colonnade.engine.derive_run import derive_attributes, plan_derive
 from colonnade.engine.embed import EmbedOutcome, embed, pending_images
@@ -17,7 +19,10 @@ from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
 from colonnade.engine.store import Store
 from colonnade.engine.tag import TagOutcome, missing_prompts, plan_tag, tag
 
-__all__ = ["Narrator", "Plan", "SyncOutcome", "make_plan", "run_plan"]
+if TYPE_CHECKING:
+    from colonnade.engine.embedder import Embedder
+
+__all__ = ["Narrator", "Plan", "SyncOutcome", "make_plan", "model_loader", "run_plan"]
 
 Progress = Callable[[str, int, int, int], None]
 """Called with (phase, done, total, failures)."""
@@ -107,6 +112,18 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     )
 
 
+def model_loader(device: str | None = None) -> Callable[[str], Embedder]:
+    """`load_embedder` on a device, that keeps the last model: a run loads it once for images and prompts."""
+
+    @lru_cache(maxsize=1)
+    def load(spec: str) -> Embedder:
+        from colonnade.engine.embedder import load_embedder
+
+        return load_embedder(spec, device=device)
+
+    return load
+
+
 def run_plan(
     store: Store,
     plan: Plan,
@@ -122,6 +139,7 @@ def run_plan(
         StoreError: the store cannot be written.
     """
     narrate = narrator or Narrator()
+    load = model_loader(device)
     outcome = SyncOutcome()
     if plan.scan is not None and (plan.retries or not plan.scan.is_empty):
         outcome.scan = apply_scan(
@@ -135,7 +153,7 @@ def run_plan(
         outcome.embed = embed(
             store,
             batch=batch,
-            device=device,
+            load=load,
             progress=lambda done, total, failures: narrate.progress("embed", done, total, failures),
             on_conflict=narrate.say,
         )

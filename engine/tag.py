@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from colonnade.engine.calibration import apply_fit, status_codes
@@ -18,6 +19,9 @@ from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_embeddings, read_files
 from colonnade.engine.vocabulary import BaseAttribute, Vocabulary, nearest
+
+if TYPE_CHECKING:
+    from colonnade.engine.embedder import Embedder
 
 __all__ = ["TagOutcome", "plan_tag", "tag"]
 
@@ -90,6 +94,7 @@ def tag(
     *,
     codes: Sequence[str] | None = None,
     force: bool = False,
+    load: Callable[[str], Embedder] | None = None,
     progress: Callable[[int, int], None] | None = None,
     on_conflict: Callable[[str], None] | None = None,
 ) -> TagOutcome:
@@ -97,6 +102,7 @@ def tag(
 
     Args:
         force: compute them even if fresh.
+        load: gives the model where a prompt has no vector yet; by default `load_embedder`.
         progress: called with (cells done, cells in all).
         on_conflict: called with one line when another process changed the store meanwhile and the work is retried.
 
@@ -112,7 +118,7 @@ def tag(
         if not work or model is None:
             return TagOutcome()
         lacking = [p for p in missing_prompts(snapshot, vocabulary, model, work) if p not in encoded]
-        encoded |= encode_missing(model, lacking)
+        encoded |= encode_missing(model, lacking, load)
         try:
             with open_stage(store.path, command="tag") as stage:
                 run = _Run(snapshot, vocabulary, model, stage, prompt_vectors(snapshot, model) | encoded)

@@ -172,6 +172,7 @@ def embed(
     Example: colonnade embed --limit 1000
     """
     from colonnade.engine.embed import embed as run_embed
+    from colonnade.engine.sync import model_loader
 
     opened = open_store(store)
     with _job(opened, ["embed"]) as (job, narrator):
@@ -180,7 +181,7 @@ def embed(
             batch=batch,
             limit=limit,
             force=force,
-            device=device,
+            load=model_loader(device),
             progress=lambda d, t, f: narrator.progress("embed", d, t, f),
             on_conflict=narrator.say,
         )
