@@ -67,8 +67,10 @@ def id_digest(ids: np.ndarray) -> int:
 def conform(table: str, data: pa.Table) -> pa.Table:
     """`data` with exactly the columns of the table, in order, sorted by image_id where there is one.
 
+    An image has one row, but for `labels`: one row per reviewer there, sorted by (image_id, reviewer).
+
     Raises:
-        ValueError: a column is missing or cannot be cast.
+        ValueError: a column is missing or cannot be cast, or an image (for labels: an image and reviewer) occurs twice.
     """
     schema = SCHEMAS.get(table)
     if schema is not None and data.schema != schema:
@@ -78,6 +80,8 @@ def conform(table: str, data: pa.Table) -> pa.Table:
         data = data.select(schema.names).cast(schema)
     if "image_id" in data.column_names and data["image_id"].null_count:
         raise ValueError(f"{table}: an image id is null")
+    if table == "labels":
+        return _sorted_labels(data)
     if "image_id" in data.column_names and data.num_rows > 1:
         ids = data["image_id"].to_numpy()
         steps = np.diff(ids)
@@ -87,6 +91,14 @@ def conform(table: str, data: pa.Table) -> pa.Table:
             data = data.take(pa.array(np.argsort(ids, kind="stable")))
             if np.any(np.diff(data["image_id"].to_numpy()) == 0):
                 raise ValueError(f"{table}: an image id occurs twice")
+    return data
+
+
+def _sorted_labels(data: pa.Table) -> pa.Table:
+    data = data.sort_by([("image_id", "ascending"), ("reviewer", "ascending")])
+    keys = list(zip(data["image_id"].to_pylist(), data["reviewer"].to_pylist(), strict=True))
+    if len(set(keys)) < len(keys):
+        raise ValueError("labels: a reviewer judges an image twice")
     return data
 
 

@@ -1,0 +1,240 @@
+"""Choosing, resetting and listing the fits of attributes, and refreshing what follows from them.
+
+A changed fit makes confidences and statuses anew from the stored logits: no image is decoded, no model loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from colonnade.engine.calibration import (
+    ACCEPTED,
+    REJECTED,
+    TENTATIVE,
+    Fit,
+    apply_fit,
+    default_fit,
+    status_codes,
+)
+from colonnade.engine.derive_run import derive_attributes
+from colonnade.engine.errors import InputError
+from colonnade.engine.freshness import read_fit
+from colonnade.engine.scoring import codes_of_statuses
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage, open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import SCHEMAS, read_files, read_table
+from colonnade.engine.tag import missing_prompts, plan_tag, tag
+from colonnade.engine.vocabulary import BaseAttribute, Thresholds, Vocabulary
+
+__all__ = [
+    "FitChange",
+    "StatusCounts",
+    "StoredFit",
+    "active_model",
+    "base_attribute",
+    "cut_of",
+    "list_fits",
+    "preview_fit",
+    "refresh",
+    "store_fits",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCounts:
+    """Scored images of one attribute, by status."""
+
+    accepted: int = 0
+    tentative: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FitChange:
+    """What another fit would do to the scored images of an attribute."""
+
+    code: str
+    before: StatusCounts
+    after: StatusCounts
+    entering: int
+    """Images that would become accepted."""
+    leaving: int
+    """Images that would no longer be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFit:
+    """The fit of an attribute under a model, with what it amounts to."""
+
+    code: str
+    model: str
+    fit: Fit
+    cut: float | None
+    """The logit from which an image is accepted; None where no logit is, or every one."""
+    fitted_at: datetime | None = None
+
+
+def active_model(store: Store) -> Model:
+    """The active model.
+
+    Raises:
+        InputError: the store has none yet.
+    """
+    model = store.settings.active
+    if model is None:
+        raise InputError(
+            f"{store.path}: nothing is embedded yet, so there is nothing to calibrate; run colonnade sync"
+        )
+    return model
+
+
+def base_attribute(vocabulary: Vocabulary, code: str) -> BaseAttribute:
+    """The attribute of that code, which has logits.
+
+    Raises:
+        InputError: no such attribute, or a derived one.
+    """
+    attribute = vocabulary.attribute(code)
+    if not isinstance(attribute, BaseAttribute):
+        raise InputError(
+            f"{code}: a derived attribute; its confidence follows from its rule, not from a calibration"
+        )
+    return attribute
+
+
+def cut_of(fit: Fit, confidence: float) -> float | None:
+    """The logit at which a fit gives a confidence; None for 0 and 1, which no logit gives."""
+    if not 0 < confidence < 1:
+        return None
+    return fit.center + fit.scale * math.log(confidence / (1 - confidence))
+
+
+def store_fits(store: Store, fits: Mapping[str, Fit | None], model: Model) -> tuple[str, ...]:
+    """Store fits of attributes under a model (None: back to the model's default); returns the codes that changed."""
+    changed: list[str] = []
+
+    def merge(live: Snapshot, stage: Stage) -> None:
+        changed.clear()
+        for code, fit in fits.items():
+            files = live.cell("calibrations", code, 0)
+            rows = read_table("calibrations", files).to_pylist()
+            kept = [row for row in rows if row["model"] != model.key]
+            new = [_row(model, fit)] if fit is not None else []
+            old = [(row["method"], row["center"], row["scale"]) for row in rows if row["model"] == model.key]
+            if [(row["method"], row["center"], row["scale"]) for row in new] == old:
+                continue
+            changed.append(code)
+            ordered = sorted(kept + new, key=lambda row: str(row["model"]))
+            data = pa.Table.from_pylist(ordered, schema=SCHEMAS["calibrations"])
+            stage.replace("calibrations", code, 0, data, read=files)
+
+    with open_stage(store.path, command="calibration") as stage:
+        stage.late(merge)
+        stage.commit()
+    return tuple(changed)
+
+
+def _row(model: Model, fit: Fit) -> dict[str, Any]:
+    document = fit.as_json()
+    return {
+        "model": model.key,
+        "method": fit.method,
+        "center": fit.center,
+        "scale": fit.scale,
+        "fitted_at": datetime.now(UTC),
+        "fit": json.dumps(document, sort_keys=True),
+    }
+
+
+def preview_fit(
+    snapshot: Snapshot, attribute: BaseAttribute, fit: Fit | None, model: Model, prompts: Sequence[str]
+) -> FitChange:
+    """What a fit (None: the model's default) would do to the stored scores of an attribute; writes nothing."""
+    wanted = fit or default_fit(model, prompts)
+    thresholds: Thresholds = attribute.thresholds
+    before, after = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    entering = leaving = 0
+    for file in snapshot.files("scores", attribute.code):
+        data = read_files([file], ["logit", "status"])
+        old = codes_of_statuses(data["status"])
+        logits = data["logit"].to_numpy(zero_copy_only=False).astype(np.float32)
+        new = status_codes(apply_fit(wanted, logits), thresholds.accepted, thresholds.tentative)
+        before += [(old == code).sum() for code in (ACCEPTED, TENTATIVE, REJECTED)]
+        after += [(new == code).sum() for code in (ACCEPTED, TENTATIVE, REJECTED)]
+        entering += int(((new == ACCEPTED) & (old != ACCEPTED)).sum())
+        leaving += int(((new != ACCEPTED) & (old == ACCEPTED)).sum())
+    return FitChange(
+        attribute.code, StatusCounts(*before.tolist()), StatusCounts(*after.tolist()), entering, leaving
+    )
+
+
+def refresh(
+    store: Store, codes: Sequence[str], *, on_conflict: Callable[[str], None] | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Make the scores of base attributes fresh, and of what is derived from them, without loading a model.
+
+    Returns:
+        The codes that were written, and those of `codes` that need the model first (a prompt has no vector): the next
+        `sync` makes them.
+    """
+    snapshot, vocabulary = store.snapshot(), store.vocabulary()
+    model = active_model(store)
+    scored = set(snapshot.partitions("scores"))
+    work = plan_tag(store, snapshot, vocabulary, codes=[code for code in codes if code in scored])
+    waiting = tuple(w.code for w in work if w.cells and missing_prompts(snapshot, vocabulary, model, [w]))
+    ready = [w.code for w in work if w.cells and w.code not in waiting]
+    written: tuple[str, ...] = ()
+    if ready:
+        written = tag(store, codes=ready, on_conflict=on_conflict).attributes
+    above = _derived_from(vocabulary, [work.code for work in work if work.code not in waiting])
+    if above:
+        written += derive_attributes(store, codes=above, on_conflict=on_conflict)
+    return written, waiting
+
+
+def _derived_from(vocabulary: Vocabulary, codes: Sequence[str]) -> list[str]:
+    """The derived attributes that use one of the codes, directly or not."""
+    rules = {attribute.code: attribute.rule for attribute in vocabulary.derived}
+    reached = set(codes)
+    found = []
+    for code in vocabulary.derived_order:
+        if not reached.isdisjoint(rules[code].codes):
+            reached.add(code)
+            found.append(code)
+    return found
+
+
+def list_fits(store: Store, snapshot: Snapshot, vocabulary: Vocabulary) -> tuple[StoredFit, ...]:
+    """The fit of every base attribute under the active model, then what is stored for other models and codes."""
+    fits: list[StoredFit] = []
+    model = store.settings.active
+    thresholds = {attribute.code: attribute.thresholds for attribute in vocabulary.base}
+    stored = {
+        code: read_table("calibrations", snapshot.files("calibrations", code)).to_pylist()
+        for code in snapshot.partitions("calibrations")
+    }
+    if model is not None:
+        for attribute in vocabulary.base:
+            fit = read_fit(snapshot, attribute.code, model, vocabulary.prompts(attribute.code))
+            mine = (row for row in stored.get(attribute.code, ()) if row["model"] == model.key)
+            row: dict[str, Any] | None = next(mine, None)
+            cut = cut_of(fit, attribute.thresholds.accepted)
+            fits.append(StoredFit(attribute.code, model.key, fit, cut, row["fitted_at"] if row else None))
+    listed = {(fit.code, fit.model) for fit in fits}
+    for code, rows in sorted(stored.items()):
+        for row in rows:
+            if (code, row["model"]) in listed:
+                continue
+            fit = Fit(row["method"], row["center"], row["scale"], chosen=True)
+            cut = cut_of(fit, thresholds.get(code, Thresholds()).accepted)
+            fits.append(StoredFit(code, row["model"], fit, cut, row["fitted_at"]))
+    return tuple(fits)

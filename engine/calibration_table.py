@@ -1,0 +1,169 @@
+"""The calibration table: how the logits of each attribute are distributed, where its fit cuts them, what comes of it.
+
+Computed by DuckDB from the Parquet files in bounded memory; only images in state `ok` count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from colonnade.engine.calibration import Fit
+from colonnade.engine.calibration_store import cut_of
+from colonnade.engine.duck import connect, duck_errors, parquet
+from colonnade.engine.freshness import read_fit
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.store import Store
+from colonnade.engine.tag import plan_tag
+from colonnade.engine.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["BINS", "AttributeCalibration", "Distribution", "calibration_table"]
+
+BINS = 16
+_MEMORY = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The stored logits of one attribute, of images in state `ok`."""
+
+    scored: int = 0
+    low: float | None = None
+    mean: float | None = None
+    high: float | None = None
+    std: float | None = None
+    """Of the population."""
+    accepted: int = 0
+    tentative: int = 0
+    rejected: int = 0
+    histogram: tuple[int, ...] = ()
+    """Images in `BINS` bins of equal width from `low` to `high`; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeCalibration:
+    """One row of the calibration table."""
+
+    code: str
+    label: str
+    distribution: Distribution
+    unscored: int
+    """Images in state `ok` without a score."""
+    labels: int
+    """Judgements of people on the pictures as they are now."""
+    fit: Fit | None
+    """None without an active model."""
+    cut: float | None
+    """The logit at which `accepted` begins; None where the threshold is 0 or 1."""
+    tentative_cut: float | None
+    stale: tuple[str, ...]
+    """Why the stored scores are not what would be made now; empty if they are."""
+
+
+def calibration_table(
+    store: Store, snapshot: Snapshot, vocabulary: Vocabulary, codes: Sequence[str] | None = None
+) -> tuple[AttributeCalibration, ...]:
+    """The calibration table of the base attributes, or of `codes`, in the vocabulary's order.
+
+    Raises:
+        InputError: a code is not a base attribute.
+        StoreError: a file is damaged.
+    """
+    work = {item.code: item for item in plan_tag(store, snapshot, vocabulary, codes=codes)}
+    attributes = [a for a in vocabulary.base if codes is None or a.code in set(codes)]
+    model = store.settings.active
+    with duck_errors(str(snapshot.path)):
+        connection = connect(memory_bytes=_MEMORY)
+        try:
+            images, left_out = _look_at_images(connection, snapshot)
+            omit = " ANTI JOIN left_out USING (image_id)" if left_out else ""
+            found = {
+                a.code: _distribution(connection, parquet(files) + omit)
+                for a in attributes
+                if (files := snapshot.files("scores", a.code))
+            }
+            labels = {a.code: _count_labels(connection, snapshot, a.code) for a in attributes}
+        finally:
+            connection.close()
+    rows = []
+    for attribute in attributes:
+        code = attribute.code
+        fit = read_fit(snapshot, code, model, vocabulary.prompts(code)) if model else None
+        distribution = found.get(code, Distribution())
+        rows.append(
+            AttributeCalibration(
+                code=code,
+                label=attribute.label,
+                distribution=distribution,
+                unscored=images - distribution.scored,
+                labels=labels[code],
+                fit=fit,
+                cut=cut_of(fit, attribute.thresholds.accepted) if fit else None,
+                tentative_cut=cut_of(fit, attribute.thresholds.tentative) if fit else None,
+                stale=work[code].reasons if code in work else (),
+            )
+        )
+    return tuple(rows)
+
+
+def _look_at_images(connection: DuckDBPyConnection, snapshot: Snapshot) -> tuple[int, bool]:
+    """How many images are in state `ok`; and whether others are, which the table `left_out` then holds."""
+    files = snapshot.files("images")
+    if not files:
+        return 0, False
+    connection.execute(
+        f"CREATE TEMP TABLE left_out AS SELECT image_id FROM {parquet(files)} WHERE state IS DISTINCT FROM 'ok'"
+    )
+    row = connection.execute(
+        f"SELECT (SELECT count(*) FROM {parquet(files)}), (SELECT count(*) FROM left_out)"
+    ).fetchone()
+    total, others = row or (0, 0)
+    return total - others, others > 0
+
+
+def _distribution(connection: DuckDBPyConnection, source: str) -> Distribution:
+    row = connection.execute(_DISTRIBUTION.format(source=source, bins=BINS)).fetchone()
+    if row is None:
+        return Distribution()
+    scored, low, mean, high, std, accepted, tentative, rejected, counts = row
+    histogram = tuple(int(counts.get(place, 0)) for place in range(BINS)) if counts else ()
+    return Distribution(scored, low, mean, high, std, accepted, tentative, rejected, histogram)
+
+
+_DISTRIBUTION = """
+    WITH scores AS MATERIALIZED (
+        SELECT CASE WHEN isfinite(logit) THEN logit::DOUBLE END AS logit, status
+        FROM {source}
+    ),
+    facts AS (
+        SELECT count(*), min(logit) AS low, avg(logit), max(logit) AS high, stddev_pop(logit),
+            count(*) FILTER (status = 'accepted'),
+            count(*) FILTER (status = 'tentative'),
+            count(*) FILTER (status = 'rejected')
+        FROM scores
+    ),
+    bins AS (
+        SELECT histogram(coalesce(least(floor((logit - low) / nullif(high - low, 0) * {bins}), {bins} - 1), 0)::INT)
+        FROM scores, facts
+        WHERE logit IS NOT NULL
+    )
+    SELECT * FROM facts, bins
+"""
+
+
+def _count_labels(connection: DuckDBPyConnection, snapshot: Snapshot, code: str) -> int:
+    """Judgements on pictures that are what they were when they were judged."""
+    files, images = snapshot.files("labels", code), snapshot.files("images")
+    if not files or not images:
+        return 0
+    row = connection.execute(f"""
+        SELECT count(*)
+        FROM {parquet(files)} AS labels
+        JOIN {parquet(images)} AS images USING (image_id)
+        WHERE labels.content_hash IS NOT DISTINCT FROM images.content_hash
+    """).fetchone()
+    return int(row[0]) if row else 0

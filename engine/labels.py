@@ -1,0 +1,300 @@
+"""People's judgements: importing, listing and exporting them.
+
+A label is of the picture that was judged, known by its content hash. When the picture changes, its labels are set
+aside: kept, but not current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from colonnade.engine.columns import shard_of
+from colonnade.engine.duck import connect, duck_errors, parquet
+from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.label_files import Judgement, LineFault, read_judgements
+from colonnade.engine.nearest import nearest
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import SCHEMAS, read_table
+from colonnade.engine.vocabulary import Vocabulary
+
+__all__ = ["LABEL_COLUMNS", "CodeLabels", "ImportedLabels", "export_labels", "import_labels", "list_labels"]
+
+LABEL_COLUMNS = (
+    "code", "image_id", "root", "path", "uuid", "present", "reviewer", "reviewed_at", "policy", "probability",
+    "content_hash", "current",
+)  # fmt: skip
+"""What an export has of each label. `current`: the picture is still the one that was judged."""
+
+_SHOWN_FAULTS = 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedLabels:
+    """What an import of labels did."""
+
+    read: int
+    """Judgements in the file that could be used."""
+    written: int
+    """Labels that are new, or replaced an older one of the same image and reviewer."""
+    set_aside: int
+    """Of those written, labels of a picture that has changed since (the file names its hash)."""
+    skipped: tuple[LineFault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLabels:
+    """The labels of one attribute. The counts of answers are of current labels."""
+
+    code: str
+    yes: int
+    no: int
+    unsure: int
+    images: int
+    """Images with a current label."""
+    reviewers: tuple[str, ...]
+    set_aside: int
+    """Labels of pictures that have changed or are gone."""
+    known: bool
+    """Whether the vocabulary has the attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A judgement whose image is known."""
+
+    image_id: int
+    content_hash: str | None
+    """Of the picture as it is now, unless the file told another."""
+    judgement: Judgement
+
+
+def import_labels(store: Store, file: Path, *, skip_unknown: bool = False) -> ImportedLabels:
+    """Store the judgements of a file (see `label_files`) with policy `imported`, in one commit.
+
+    Of one image and reviewer the newest judgement stands; one without a time counts as made now. A judgement that says
+    what is stored already changes nothing.
+
+    Args:
+        skip_unknown: leave out lines with an unknown image or code, or anything else wrong, instead of refusing all.
+
+    Raises:
+        InputError: the file is wrong; up to 20 lines are named, and nothing was stored.
+    """
+    judgements, faults = read_judgements(file)
+    now = datetime.now(UTC)
+    for _ in conflict_retries():
+        snapshot, vocabulary = store.snapshot(), store.vocabulary()
+        labels, unknown = _resolve(snapshot, vocabulary, judgements)
+        wrong = sorted([*faults, *unknown], key=lambda fault: fault.line)
+        if wrong and not skip_unknown:
+            raise _refusal(file, wrong)
+        written = [0]
+        try:
+            with open_stage(store.path, command="labels import") as stage:
+                for shard in snapshot.shards("images"):
+                    stage.require("images", None, shard, read=snapshot.cell("images", None, shard))
+                stage.late(lambda live, stage: _merge(live, stage, labels, now, written))  # noqa: B023
+                stage.commit()
+        except ConflictError:
+            continue
+        aside = sum(label.judgement.content_hash not in (None, label.content_hash) for label in labels)
+        return ImportedLabels(len(labels), written[0], aside, tuple(wrong))
+    raise AssertionError("unreachable")
+
+
+def _refusal(file: Path, wrong: Sequence[LineFault]) -> InputError:
+    lines = [f"{file}:{fault.line}: {fault.message}" for fault in wrong[:_SHOWN_FAULTS]]
+    if len(wrong) > _SHOWN_FAULTS:
+        lines.append(f"... and {len(wrong) - _SHOWN_FAULTS:,} more")
+    lines.append(f"{len(wrong):,} lines are wrong, nothing was imported; --skip-unknown leaves them out")
+    return InputError("\n".join(lines))
+
+
+def _resolve(
+    snapshot: Snapshot, vocabulary: Vocabulary, judgements: Sequence[Judgement]
+) -> tuple[list[_Label], list[LineFault]]:
+    images = _Images(snapshot, {judgement.image[1] for judgement in judgements})
+    labels, faults = [], []
+    for judgement in judgements:
+        if judgement.code not in vocabulary:
+            hint = nearest(judgement.code, vocabulary.codes)
+            message = f"no attribute {judgement.code[:80]!r} in the vocabulary"
+            faults.append(LineFault(judgement.line, message + (f"; did you mean {hint}?" if hint else "")))
+            continue
+        found = images.find(judgement)
+        if isinstance(found, str):
+            faults.append(LineFault(judgement.line, found))
+        else:
+            labels.append(_Label(found, images.hashes[found], judgement))
+    return labels, faults
+
+
+class _Images:
+    """The images of a snapshot by the names that a file of labels uses."""
+
+    def __init__(self, snapshot: Snapshot, names: set[str]) -> None:
+        names = names | {name.lower() for name in names}
+        columns = ["image_id", "root", "path", "uuid", "content_hash"]
+        data = read_table("images", snapshot.files("images"), columns)
+        self.hashes: dict[int, str | None] = {}
+        self._paths: dict[str, list[tuple[str, int]]] = {}
+        self._uuids: dict[str, list[int]] = {}
+        for image_id, root, path, uuid, content in zip(
+            *(data[name].to_pylist() for name in columns), strict=True
+        ):
+            if not (path in names or uuid in names or str(image_id) in names):
+                continue
+            self.hashes[image_id] = content
+            self._paths.setdefault(path, []).append((root, image_id))
+            if uuid:
+                self._uuids.setdefault(uuid, []).append(image_id)
+
+    def find(self, judgement: Judgement) -> int | str:
+        """The image that is meant, or why there is none."""
+        column, value = judgement.image
+        if column == "uuid":
+            found = self._uuids.get(value.lower(), [])
+        elif column == "image_id":
+            found = self._by_id(value)
+        else:
+            # An `id` may be the name of an imported image, which is its path, or a number of ours.
+            found = [i for root, i in self._paths.get(value, ()) if judgement.root in (None, root)]
+            if not found and column == "id":
+                found = self._by_id(value)
+        if len(found) == 1:
+            return found[0]
+        shown = f"{column} {value[:200]!r}"
+        return (
+            f"{len(found)} images of {shown}; name the root or the image_id"
+            if found
+            else f"no image of {shown}"
+        )
+
+    def _by_id(self, value: str) -> list[int]:
+        number = int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else -1
+        return [number] if number in self.hashes else []
+
+
+def _merge(live: Snapshot, stage: Stage, labels: Sequence[_Label], now: datetime, written: list[int]) -> None:
+    written[0] = 0
+    cells: dict[tuple[str, int], list[_Label]] = {}
+    for label in labels:
+        cells.setdefault((label.judgement.code, shard_of(label.image_id)), []).append(label)
+    for (code, shard), members in sorted(cells.items()):
+        files = live.cell("labels", code, shard)
+        rows = {(r["image_id"], r["reviewer"]): r for r in read_table("labels", files).to_pylist()}
+        before = dict(rows)
+        for label in members:
+            row = _row(label, now)
+            key = (row["image_id"], row["reviewer"])
+            old = rows.get(key)
+            if old is None or _supersedes(row, old, timed=label.judgement.reviewed_at is not None):
+                rows[key] = row
+        changed = [key for key, row in rows.items() if before.get(key) is not row]
+        if changed:
+            written[0] += len(changed)
+            data = pa.Table.from_pylist(list(rows.values()), schema=SCHEMAS["labels"])
+            stage.replace("labels", code, shard, data, read=files)
+
+
+def _row(label: _Label, now: datetime) -> dict[str, Any]:
+    judgement = label.judgement
+    return {
+        "image_id": label.image_id,
+        "content_hash": judgement.content_hash or label.content_hash,
+        "present": judgement.present,
+        "reviewer": judgement.reviewer,
+        "reviewed_at": judgement.reviewed_at or now,
+        "policy": "imported",
+        "probability": None,
+    }
+
+
+def _supersedes(new: dict[str, Any], old: dict[str, Any], *, timed: bool) -> bool:
+    same = (new["present"], new["content_hash"]) == (old["present"], old["content_hash"])
+    if same and (not timed or new["reviewed_at"] == old["reviewed_at"]):
+        return False
+    return bool(old["reviewed_at"] is None or new["reviewed_at"] >= old["reviewed_at"])
+
+
+def list_labels(
+    snapshot: Snapshot, vocabulary: Vocabulary, codes: Sequence[str] | None = None
+) -> tuple[CodeLabels, ...]:
+    """What is labelled, per attribute (all that have labels, or `codes`), in the vocabulary's order.
+
+    Raises:
+        InputError: a code is neither in the vocabulary nor labelled.
+    """
+    labelled = snapshot.partitions("labels")
+    for code in codes or ():
+        if code not in labelled:
+            vocabulary.attribute(code)
+    every = [code for code in vocabulary.codes if code in labelled or code in (codes or ())]
+    every += [code for code in labelled if code not in vocabulary]
+    wanted = every if codes is None else [code for code in every if code in codes]
+    found = []
+    for code in wanted:
+        files = snapshot.files("labels", code)
+        sql = f"""
+            SELECT count(*) FILTER (current AND present), count(*) FILTER (current AND NOT present),
+                count(*) FILTER (current AND present IS NULL), count(DISTINCT image_id) FILTER (current),
+                list_sort(list(DISTINCT reviewer) FILTER (reviewer <> '')), count(*) FILTER (NOT current)
+            FROM ({_labels_sql(snapshot, code)})
+        """
+        row = next(_fetch(snapshot, sql)) if files else (0, 0, 0, 0, None, 0)
+        yes, no, unsure, images, reviewers, aside = row
+        found.append(
+            CodeLabels(code, yes, no, unsure, images, tuple(reviewers or ()), aside, code in vocabulary)
+        )
+    return tuple(found)
+
+
+def export_labels(snapshot: Snapshot, codes: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Every label (of all attributes, or of `codes`) with the columns LABEL_COLUMNS, by code, image and reviewer."""
+    for code in snapshot.partitions("labels"):
+        if codes is not None and code not in codes:
+            continue
+        sql = f"SELECT * FROM ({_labels_sql(snapshot, code)}) ORDER BY image_id, reviewer"
+        for row in _fetch(snapshot, sql):
+            label = dict(zip(LABEL_COLUMNS, (code, *row), strict=True))
+            moment = label["reviewed_at"]
+            yield label | {"reviewed_at": None if moment is None else _EPOCH + timedelta(microseconds=moment)}
+
+
+_NO_IMAGES = "(SELECT 0 AS image_id, '' AS root, '' AS path, '' AS uuid, '' AS content_hash LIMIT 0)"
+
+
+def _labels_sql(snapshot: Snapshot, code: str) -> str:
+    """The labels of an attribute with their images; a label of an image that is gone stays, without its path."""
+    images = snapshot.files("images")
+    source = (
+        parquet(images)
+        if images
+        else "(SELECT 0 AS image_id, '' AS root, '' AS path, '' AS uuid, '' AS content_hash LIMIT 0)"
+    )
+    return f"""
+        SELECT image_id, root, path, uuid, present, reviewer, epoch_us(reviewed_at) AS reviewed_at,
+            policy, probability, labels.content_hash,
+            images.image_id IS NOT NULL AND labels.content_hash IS NOT DISTINCT FROM images.content_hash AS current
+        FROM {parquet(snapshot.files("labels", code))} AS labels
+        LEFT JOIN {source} AS images USING (image_id)
+    """
+
+
+def _fetch(snapshot: Snapshot, sql: str) -> Iterator[tuple[Any, ...]]:
+    with duck_errors(str(snapshot.path)):
+        connection = connect()
+        try:
+            cursor = connection.execute(sql)
+            while rows := cursor.fetchmany(2048):
+                yield from rows
+        finally:
+            connection.close()
