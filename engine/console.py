@@ -14,7 +14,8 @@ from colonnade.engine.columns import TABLES
 from colonnade.engine.duck import connect, duck_errors, identifier, literal, one_line
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.result import QueryResult
-from colonnade.engine.views import VIEWS, FileSource, view_select
+from colonnade.engine.score_join import ScoreSource
+from colonnade.engine.views import VIEWS, FileSource, view_select, wide_select
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
@@ -128,6 +129,7 @@ class _Views:
     ) -> None:
         self._connection = connection
         self._source = FileSource(snapshot)
+        self._scores = ScoreSource(connection, snapshot)
         self._where = str(snapshot.path)
         self._codes = codes
         self._made: set[str] = set()
@@ -139,7 +141,10 @@ class _Views:
         codes = self._source.partitions("scores") if self._codes is None else self._codes
         with duck_errors(self._where):
             for name in missing:
-                select = view_select(name, self._source, codes)
+                if name == "wide":
+                    select = wide_select(self._source, codes, self._scores.tables(codes))
+                else:
+                    select = view_select(name, self._source, codes)
                 self._connection.execute(f"CREATE VIEW {identifier(name)} AS\n{select}")
                 self._made.add(name)
         return bool(missing)

@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from colonnade.engine.columns import IMAGE_COLUMNS
-from colonnade.engine.duck import connect
+from colonnade.engine.duck import connect, duck_errors
 from colonnade.engine.errors import InputError
 from colonnade.engine.expression import bind, expand, parse
 from colonnade.engine.expression_tree import Expression, operands
 from colonnade.engine.query_fields import Field, parse_columns, parse_sort
 from colonnade.engine.query_sql import compile_query, no_scores
 from colonnade.engine.result import QueryResult
+from colonnade.engine.score_join import ScoreSource
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
@@ -57,9 +58,11 @@ def run_query(
     bound = bind(tree, codes, snapshot.partitions("sets") if sets is None else sets, text=text)
     fields = parse_columns(columns, codes) if columns is not None else default_fields(bound)
     keys = parse_sort(sort, codes) if sort else ()
-    statement = compile_query(snapshot, bound, fields, keys, limit)
+    connection = connect()
+    with duck_errors(str(snapshot.path)):
+        statement = compile_query(connection, snapshot, bound, fields, keys, limit)
     return QueryResult(
-        connect(),
+        connection,
         statement.sql,
         statement.parameters,
         columns=tuple(field.label for field in fields),
@@ -72,12 +75,14 @@ def run_query(
 
 def wide_table(snapshot: Snapshot, codes: Sequence[str]) -> QueryResult:
     """One row per image in state `ok`: its columns, then the confidence of each of the attributes."""
-    from colonnade.engine.views import FileSource, view_select
+    from colonnade.engine.views import FileSource, wide_select
 
-    sql = f"{view_select('wide', FileSource(snapshot), codes)}\nORDER BY image_id"
+    connection = connect()
+    with duck_errors(str(snapshot.path)):
+        tables = ScoreSource(connection, snapshot).tables(codes)
     return QueryResult(
-        connect(),
-        sql,
+        connection,
+        f"{wide_select(FileSource(snapshot), codes, tables)}\nORDER BY image_id",
         columns=(*IMAGE_COLUMNS, *codes),
         types=(*IMAGE_COLUMNS.values(), *("FLOAT" for _ in codes)),
         where=str(snapshot.path),

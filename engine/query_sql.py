@@ -33,9 +33,11 @@ from colonnade.engine.expression_tree import (
     operands,
 )
 from colonnade.engine.query_fields import SCORE_FIELDS, Field, SortKey
+from colonnade.engine.score_join import ScoreSource
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["Statement", "compile_query", "no_scores"]
 
@@ -57,6 +59,7 @@ def no_scores(code: str) -> str:
 
 
 def compile_query(
+    connection: DuckDBPyConnection,
     snapshot: Snapshot,
     bound: Expression,
     fields: Sequence[Field],
@@ -64,44 +67,44 @@ def compile_query(
     limit: int | None = None,
 ) -> Statement:
     """Compile a bound expression to the SQL of its rows and of their number."""
-    where = _Conditions(snapshot)
-    condition = where.compile(bound)
-    if Operand("image", "state") not in set(operands(bound)):
-        condition = f"i.state = 'ok' AND ({condition})"
-    found = _Join(
-        snapshot, dict.fromkeys(operand.name for operand in operands(bound) if operand.kind != "image")
-    )
+    scores = ScoreSource(connection, snapshot)
+    found = _Join(snapshot, scores, _codes(operands(bound)))
+    condition, values = _where(snapshot, found, bound)
     count_sql = f"SELECT count(*)\n{found.sql}\nWHERE {condition}"
-    count_parameters = list(where.parameters)
+    count_parameters = list(values)
     if limit is not None:
         count_sql = count_sql.replace("count(*)", "least(count(*), ?)", 1)
         count_parameters.insert(0, limit)
 
-    named = [*fields, *(key.field for key in keys)]
-    codes = dict.fromkeys(found.codes) | dict.fromkeys(
-        key.field.name for key in keys if key.field.kind != "image"
-    )
+    codes = [*found.codes, *_codes(key.field for key in keys)]
     late = limit is not None and any(_is_late(field, codes) for field in fields)
     if not late:
-        codes |= dict.fromkeys(field.name for field in fields if field.kind != "image")
-    join = _Join(snapshot, codes)
+        codes += _codes(fields)
+    join = found if set(codes) <= set(found.codes) else _Join(snapshot, scores, dict.fromkeys(codes))
+    condition, values = _where(snapshot, join, bound)
     order = ", ".join([*(_order(join.value(key.field, raw=True), key) for key in keys), "i.image_id"])
     tail = f"\n{join.sql}\nWHERE {condition}\nORDER BY {order}" + ("" if limit is None else "\nLIMIT ?")
-    parameters = (*where.parameters, *(() if limit is None else (limit,)))
+    parameters = (*values, *(() if limit is None else (limit,)))
     if late:
-        sql = _late_columns(snapshot, join, fields, keys, tail)
+        sql = _late_columns(snapshot, scores, join, fields, keys, tail)
     else:
         selected = ", ".join(f"{join.value(field)} AS {identifier(field.label)}" for field in fields)
         sql = f"SELECT {selected}{tail}"
-    missing = dict.fromkeys(
-        [*found.missing, *(f.name for f in named if f.kind != "image" and _missing(snapshot, f))]
-    )
-    warnings = tuple(no_scores(code) for code in missing)
+    named = dict.fromkeys([*codes, *_codes(fields)])
+    warnings = tuple(no_scores(code) for code in named if not snapshot.files("scores", code))
     return Statement(sql, parameters, count_sql, tuple(count_parameters), warnings)
 
 
-def _missing(snapshot: Snapshot, field: Field) -> bool:
-    return not snapshot.files("scores", field.name)
+def _codes(things: Iterable[Operand | Field]) -> list[str]:
+    return list(dict.fromkeys(thing.name for thing in things if thing.kind != "image"))
+
+
+def _where(snapshot: Snapshot, join: _Join, bound: Expression) -> tuple[str, list[object]]:
+    conditions = _Conditions(snapshot, join)
+    condition = conditions.compile(bound)
+    if Operand("image", "state") not in set(operands(bound)):
+        condition = f"i.state = 'ok' AND ({condition})"
+    return condition, conditions.parameters
 
 
 def _is_late(field: Field, codes: Collection[str]) -> bool:
@@ -110,7 +113,12 @@ def _is_late(field: Field, codes: Collection[str]) -> bool:
 
 
 def _late_columns(
-    snapshot: Snapshot, join: _Join, fields: Sequence[Field], keys: Sequence[SortKey], tail: str
+    snapshot: Snapshot,
+    scores: ScoreSource,
+    join: _Join,
+    fields: Sequence[Field],
+    keys: Sequence[SortKey],
+    tail: str,
 ) -> str:
     """First the few ids and what was joined for the condition, then the other columns of those ids."""
     early = [field for field in fields if not _is_late(field, join.codes)]
@@ -119,8 +127,7 @@ def _late_columns(
         *(f"{join.value(key.field, raw=True)} AS k{n}" for n, key in enumerate(keys)),
     ]
     inner += [f"{join.value(field)} AS e{n}" for n, field in enumerate(early)]
-    late_codes = dict.fromkeys(f.name for f in fields if f.kind != "image" and f not in early)
-    rest = _Join(snapshot, late_codes, base="hits")
+    rest = _Join(snapshot, scores, _codes(field for field in fields if field not in early), base="hits")
     selected = ", ".join(
         f"{f'h.e{early.index(field)}' if field in early else rest.value(field)} AS {identifier(field.label)}"
         for field in fields
@@ -135,12 +142,13 @@ def _order(value: str, key: SortKey) -> str:
 
 
 class _Join:
-    """FROM: the images `i`, left-joined to the partitions `s0`, `s1`, ... of some attributes."""
+    """FROM: the images `i`, left-joined to tables `s0`, `s1`, ... with the scores of some attributes."""
 
-    def __init__(self, snapshot: Snapshot, codes: Iterable[str], *, base: str | None = None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, scores: ScoreSource, codes: Iterable[str], *, base: str | None = None
+    ) -> None:
         self.codes: tuple[str, ...] = tuple(codes)
-        self.missing: list[str] = []
-        self._aliases: dict[str, str] = {}
+        self._places: dict[str, tuple[str, str]] = {}
         images = snapshot.files("images")
         source = f"{parquet(images) if images else _no_images()} AS i"
         clauses = (
@@ -148,13 +156,9 @@ class _Join:
             if base is None
             else [f"FROM {base} AS h", f"JOIN {source} ON i.image_id = h.image_id"]
         )
-        for code in self.codes:
-            files = snapshot.files("scores", code)
-            if not files:
-                self.missing.append(code)
-                continue
-            alias = self._aliases[code] = f"s{len(self._aliases)}"
-            clauses.append(f"LEFT JOIN {parquet(files)} AS {alias} ON {alias}.image_id = i.image_id")
+        for n, table in enumerate(scores.tables(self.codes)):
+            clauses.append(f"LEFT JOIN {table.sql} AS s{n} ON s{n}.image_id = i.image_id")
+            self._places |= {code: (f"s{n}", suffix) for code, suffix in table.columns.items()}
         self.sql = "\n".join(clauses)
 
     def value(self, field: Field | Operand, *, raw: bool = False) -> str:
@@ -163,8 +167,10 @@ class _Join:
             value = f"i.{identifier(field.name)}"
             return f"make_timestamp(epoch_us({value}))" if field.name in UTC_COLUMNS and not raw else value
         column, type_name = SCORE_FIELDS[field.kind]
-        alias = self._aliases.get(field.name)
-        return f"{alias}.{column}" if alias else f"NULL::{type_name}"
+        if field.name not in self._places:
+            return f"NULL::{type_name}"
+        alias, suffix = self._places[field.name]
+        return f"{alias}.{column}{suffix}"
 
 
 def _no_images() -> str:
@@ -178,32 +184,29 @@ class _Conditions:
     """The WHERE clause. SQL's three values are those of the language, so each node is one SQL condition."""
 
     snapshot: Snapshot
+    join: _Join
     parameters: list[object] = field(default_factory=list)
 
-    def compile(self, bound: Expression) -> str:
-        codes = dict.fromkeys(operand.name for operand in operands(bound) if operand.kind != "image")
-        self._join = _Join(self.snapshot, codes)
-        return self._sql(bound)
-
-    def _sql(self, node: Expression) -> str:
+    def compile(self, node: Expression) -> str:
+        """The SQL of a condition; its values are added to the parameters."""
         match node:
             case Constant(value):
                 return "true" if value else "false"
             case Not(part):
-                return f"NOT ({self._sql(part)})"
+                return f"NOT ({self.compile(part)})"
             case And(parts):
-                return " AND ".join(f"({self._sql(part)})" for part in parts)
+                return " AND ".join(f"({self.compile(part)})" for part in parts)
             case Or(parts):
-                return " OR ".join(f"({self._sql(part)})" for part in parts)
+                return " OR ".join(f"({self.compile(part)})" for part in parts)
             case Truth(name, tentative):
-                status = self._join.value(Operand("status", name))
+                status = self.join.value(Operand("status", name))
                 return f"{status} IN ('accepted', 'tentative')" if tentative else f"{status} = 'accepted'"
             case InSet(name):
                 files = self.snapshot.files("sets", name)
                 return f"i.image_id IN (SELECT image_id FROM {parquet(files)})" if files else "false"
             case IsNull(operand, negated):
                 tested = Operand("status", operand.name) if operand.kind == "confidence" else operand
-                return f"{self._join.value(tested, raw=True)} IS {_no(negated)}NULL"
+                return f"{self.join.value(tested, raw=True)} IS {_no(negated)}NULL"
             case Like(operand, pattern, negated):
                 return f"{self._operand(operand)} {_no(negated)}LIKE {self._value(operand, pattern)}"
             case Compare(operand, operator, value):
@@ -218,7 +221,7 @@ class _Conditions:
                 raise AssertionError("saved queries are put in before binding")
 
     def _operand(self, operand: Operand) -> str:
-        return self._join.value(operand, raw=True)
+        return self.join.value(operand, raw=True)
 
     def _value(self, operand: Operand, value: Value) -> str:
         """A `?` for a value. Compared as DOUBLE, a stored 0.8 would be above 0.8: floats compare as FLOAT."""

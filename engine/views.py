@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Protocol
 
 from colonnade.engine.columns import IMAGE_COLUMNS, TABLES
 from colonnade.engine.duck import identifier, literal
+from colonnade.engine.score_join import ScoreTable
 from colonnade.engine.snapshots import partition_folder
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
 
-__all__ = ["VIEWS", "VIEW_COLUMNS", "FileSource", "FolderSource", "Source", "view_select", "views_sql"]
+__all__ = [
+    "VIEWS",
+    "VIEW_COLUMNS",
+    "FileSource",
+    "FolderSource",
+    "Source",
+    "view_select",
+    "views_sql",
+    "wide_select",
+]
 
 VIEW_COLUMNS: dict[str, dict[str, str]] = {
     "images": IMAGE_COLUMNS,
@@ -164,7 +174,8 @@ def view_select(name: str, source: Source, codes: Sequence[str]) -> str:
     if name == "derived":
         return "SELECT *\nFROM scores\nWHERE label_source = 'derived_rule'"
     if name == "wide":
-        return _wide(source, codes)
+        reads = {code: read for code in codes if (read := source.partition("scores", code))}
+        return wide_select(source, codes, [ScoreTable(read, {code: ""}) for code, read in reads.items()])
     columns = VIEW_COLUMNS[name]
     partition_column = TABLES[name]
     if partition_column is None or (source.hive and name not in _OF_ONE_MODEL):
@@ -196,35 +207,49 @@ def _nothing(columns: Mapping[str, str]) -> str:
     return f"SELECT {values}\nWHERE false"
 
 
-def _wide(source: Source, codes: Sequence[str]) -> str:
+def wide_select(source: Source, codes: Sequence[str], tables: Sequence[ScoreTable]) -> str:
+    """The SELECT of `wide`, given tables that hold each code that has scores once."""
     images = source.table("images")
     if images is None:
         return _nothing({**IMAGE_COLUMNS, **dict.fromkeys(codes, "FLOAT")})
-    reads = {code: read for code in codes if (read := source.partition("scores", code))}
-    groups = [list(reads)[n : n + _JOINED_AT_ONCE] for n in range(0, len(reads), _JOINED_AT_ONCE)]
-    if len(groups) == 1:
-        joins = [_left_join(reads[code], f"s{n}", "i") for n, code in enumerate(groups[0])]
-        values = {code: f"s{n}.confidence" for n, code in enumerate(groups[0])}
-    else:
-        joins = [_left_join(_group(images, group, reads), f"g{n}", "i") for n, group in enumerate(groups)]
-        values = {code: f"g{n}.{identifier(code)}" for n, group in enumerate(groups) for code in group}
+    chunks = [tables[n : n + _JOINED_AT_ONCE] for n in range(0, len(tables), _JOINED_AT_ONCE)]
+    if len(chunks) > 1:
+        tables = [_chunk(images, chunk) for chunk in chunks]
+    places = {
+        code: f"s{n}.confidence{suffix}"
+        for n, table in enumerate(tables)
+        for code, suffix in table.columns.items()
+    }
     shown = [
         f"make_timestamp(epoch_us(i.{name})) AS {name}" if name in _INSTANTS else f"i.{name}"
         for name in IMAGE_COLUMNS
     ]
-    shown += [f"{values.get(code, 'NULL::FLOAT')} AS {identifier(code)}" for code in codes]
-    lines = [f"SELECT {', '.join(shown)}", f"FROM {images} AS i", *joins, "WHERE i.state = 'ok'"]
+    shown += [f"{places.get(code, 'NULL::FLOAT')} AS {identifier(code)}" for code in codes]
+    lines = [
+        f"SELECT {', '.join(shown)}",
+        f"FROM {images} AS i",
+        *_left_joins(tables, "i"),
+        "WHERE i.state = 'ok'",
+    ]
     return "\n".join(lines)
 
 
-def _left_join(table: str, alias: str, left: str) -> str:
-    return f"LEFT JOIN {table} AS {alias} ON {alias}.image_id = {left}.image_id"
+def _left_joins(tables: Sequence[ScoreTable], left: str) -> list[str]:
+    return [
+        f"LEFT JOIN {table.sql} AS s{n} ON s{n}.image_id = {left}.image_id" for n, table in enumerate(tables)
+    ]
 
 
-def _group(images: str, codes: Sequence[str], reads: Mapping[str, str]) -> str:
-    values = ", ".join(f"s{n}.confidence AS {identifier(code)}" for n, code in enumerate(codes))
-    joins = "\n".join(_left_join(reads[code], f"s{n}", "b") for n, code in enumerate(codes))
-    return f"(SELECT b.image_id, {values}\nFROM {images} AS b\n{joins})"
+def _chunk(images: str, tables: Sequence[ScoreTable]) -> ScoreTable:
+    """Some tables joined to the image ids, as one."""
+    numbers: dict[str, str] = {}
+    values = ["b.image_id"]
+    for n, table in enumerate(tables):
+        for code, suffix in table.columns.items():
+            numbers[code] = str(len(numbers))
+            values.append(f"s{n}.confidence{suffix} AS confidence{numbers[code]}")
+    joins = "\n".join(_left_joins(tables, "b"))
+    return ScoreTable(f"(SELECT {', '.join(values)}\nFROM {images} AS b\n{joins})", numbers)
 
 
 _HEADER = """\

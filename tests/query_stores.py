@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,26 +51,32 @@ def image(image_id: int, **values: Any) -> dict[str, Any]:
 
 
 def build_store(
-    path: Path, content: Content, *, vocabulary: str | None = None, root: Path | None = None
+    path: Path, content: Content, *, vocabulary: str | None = None, root: Path | None = None, commits: int = 1
 ) -> Store:
-    """A store with this content at `path`."""
+    """A store with this content at `path`, its images dealt out over some commits."""
     lines = [f"  - {{code: {code}, label: L, description: d}}" for code in content.scores]
     text = vocabulary or ("base_attributes:\n" + "\n".join(lines) if lines else "base_attributes: []")
     store = Store.create(path, vocabulary=text.encode(), model="hash", roots=[root] if root else [])
-    fill(store, content)
+    for number in range(commits):
+        fill(store, content, lambda image_id, number=number: image_id % commits == number)
     return store
 
 
-def fill(store: Store, content: Content) -> Snapshot:
-    """Commit the content to an empty store."""
+def fill(store: Store, content: Content, chosen: Callable[[int], bool] = lambda image_id: True) -> Snapshot:
+    """Commit the rows of the chosen images."""
+    snapshot = store.snapshot()
     with open_stage(store.path, command="test") as stage:
 
         def append(table: str, partition: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
             shards: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
             for row in rows:
-                shards[shard_of(row["image_id"])].append(row)
+                if chosen(row["image_id"]):
+                    shards[shard_of(row["image_id"])].append(row)
             for shard, members in shards.items():
-                stage.append(table, partition, shard, pa.Table.from_pylist(members, SCHEMAS[table]), read=())
+                read = snapshot.cell(table, partition, shard)
+                stage.append(
+                    table, partition, shard, pa.Table.from_pylist(members, SCHEMAS[table]), read=read
+                )
 
         append("images", None, content.images)
         for code, scores in content.scores.items():

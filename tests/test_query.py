@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from colonnade.engine.console import run_sql
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.expression import ExpressionError
 from colonnade.engine.expression_tree import (
@@ -30,8 +32,10 @@ from colonnade.engine.expression_tree import (
     Truth,
     to_text,
 )
-from colonnade.engine.query import run_query
+from colonnade.engine.query import run_query, wide_table
+from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
+from colonnade.engine.tables import SCHEMAS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from query_stores import Content, Score, build_store, image
@@ -156,8 +160,9 @@ def contents(draw: st.DrawFn) -> Content:
         )
         for image_id in chosen
     ]
+    together = draw(st.booleans())
     tables = {
-        code: draw(st.dictionaries(st.sampled_from(chosen), scores)) if chosen else {} for code in CODES[:3]
+        code: {n: draw(scores) for n in chosen if together or draw(st.booleans())} for code in CODES[:3]
     }
     sets = {name: [n for n in chosen if draw(st.booleans())] for name in ("chosen", "other")}
     return Content(images, tables, sets)
@@ -220,10 +225,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield tmp_path_factory.mktemp("stores with [brackets] * and 'quotes'")
 
 
-@given(content=contents(), trees=st.lists(expressions, min_size=1, max_size=10))
+@given(
+    content=contents(),
+    commits=st.sampled_from([1, 1, 2]),
+    trees=st.lists(expressions, min_size=1, max_size=10),
+)
 @settings(max_examples=20, deadline=None)
-def test_matches_what_the_oracle_matches(folder: Path, content: Content, trees: list[Expression]) -> None:
-    snapshot = build_store(folder / f"{next(fresh)}", content).snapshot()
+def test_matches_what_the_oracle_matches(
+    folder: Path, content: Content, commits: int, trees: list[Expression]
+) -> None:
+    snapshot = build_store(folder / f"{next(fresh)}", content, commits=commits).snapshot()
     rows = {row["image_id"]: row for row in content.images}
     for tree in trees:
         expected = []
@@ -421,6 +432,65 @@ def test_large_expressions_run(store: Store) -> None:
     assert found(store, deep) == [1]
     listed = ", ".join(str(n) for n in range(1500))
     assert found(store, f"image_id in ({listed})") == [1, 2]
+
+
+# --- side by side -------------------------------------------------------------------------------------
+
+
+def wide_store(path: Path, dropped: dict[str, int]) -> tuple[Store, dict[str, np.ndarray]]:
+    """131,072 images, more than a row group, with scores that stand in a sawtooth; a row may be left out."""
+    ids = np.arange(SHARD)
+    store = Store.create(path, vocabulary=b"base_attributes: []", model="hash")
+    values = {
+        code: ((ids * step) % 1009 / 1009).astype(np.float32)
+        for code, step in [("a", 7), ("b", 11), ("c", 13)]
+    }
+    images = pa.table({"image_id": ids, "state": ["ok"] * SHARD})
+    for name in SCHEMAS["images"].names:
+        if name not in images.column_names:
+            images = images.append_column(name, pa.nulls(SHARD, SCHEMAS["images"].field(name).type))
+    with open_stage(store.path, command="test") as stage:
+        stage.append("images", None, 0, images, read=())
+        for code, confidence in values.items():
+            keep = ids != dropped.get(code, -1)
+            words = np.where(confidence >= 0.5, "accepted", "rejected")
+            rows = {"image_id": ids[keep], "logit": confidence[keep], "confidence": confidence[keep]}
+            rows |= {"status": words[keep]} | {
+                name: ["x"] * int(keep.sum()) for name in ("label_source", "model", "definition")
+            }
+            stage.append("scores", code, 0, pa.table(rows), read=())
+            values[code] = np.where(keep, confidence, np.float32(np.nan))
+        stage.commit()
+    return store, values
+
+
+@pytest.mark.parametrize("dropped", [{}, {"b": 0}, {"b": 130_000, "c": 130_000}, {"a": 5, "b": 6, "c": 7}])
+def test_partitions_side_by_side_over_row_groups(tmp_path: Path, dropped: dict[str, int]) -> None:
+    store, values = wide_store(tmp_path / "s", dropped)
+    a, b, c = values["a"], values["b"], values["c"]
+
+    def ids(text: str, **options: Any) -> list[int]:
+        return [row[0] for row in run_query(store.snapshot(), text, "abc", columns=["image_id"], **options)]
+
+    assert ids("a > 0.9 and b < 0.2 and not c") == np.flatnonzero((a > 0.9) & (b < 0.2) & (c < 0.5)).tolist()
+    rows = run_query(
+        store.snapshot(), "a > 0.95 or b > 0.99", "abc", columns=["image_id", "a", "b", "c"]
+    ).fetch()
+    wanted = np.flatnonzero((a > 0.95) | (b > 0.99))
+    assert [row[0] for row in rows] == wanted.tolist()
+    for column, code in enumerate("abc", 1):
+        got = np.array([np.nan if row[column] is None else row[column] for row in rows], dtype=np.float32)
+        np.testing.assert_array_equal(got, values[code][wanted])
+    order = np.lexsort((np.arange(SHARD), -np.nan_to_num(c, nan=-1)))
+    assert ids("a is null or a >= 0", sort="c", limit=50) == order[:50].tolist()
+    wide = wide_table(store.snapshot(), ["a", "b", "c"]).arrow()
+    for code in "abc":
+        np.testing.assert_array_equal(wide[code].to_numpy(), values[code])
+    sql = "SELECT count(*), sum(a), max(b) FROM wide WHERE c > 0.5 AND image_id > 125000"
+    chosen = (c > 0.5) & (np.arange(SHARD) > 125_000)
+    ((number, total, most),) = run_sql(store.snapshot(), sql).fetch()
+    assert (number, most) == (int(chosen.sum()), float(np.nanmax(b[chosen])))
+    assert total == pytest.approx(float(np.nansum(a[chosen], dtype=np.float64)))
 
 
 def test_frames(store: Store) -> None:
