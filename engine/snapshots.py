@@ -283,8 +283,8 @@ def open_snapshot(store: Path | str, at: int | None = None) -> Snapshot:
     if at is None:
         return Snapshot(root, live_number(root))
     if at not in (numbers := list_snapshots(root)):
-        kept = f"{numbers[0]} to {numbers[-1]} are kept" if numbers else "none is kept"
-        raise InputError(f"{store}: there is no snapshot {at}; {kept}, see `colonnade snapshots`")
+        kept = " to ".join(str(number) for number in dict.fromkeys((*numbers[:1], *numbers[-1:])))
+        raise InputError(f"{store}: there is no snapshot {at}, only {kept}; see `colonnade snapshots`")
     return Snapshot(root, at)
 
 
