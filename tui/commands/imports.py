@@ -1,0 +1,166 @@
+"""Commands that bring in vectors made elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from colonnade.tui.console import JsonOption, StoreOption, emit_json, open_store, progress, say
+
+if TYPE_CHECKING:
+    from colonnade.engine.import_embeddings import Imported
+    from colonnade.engine.store import Store
+
+__all__ = ["register"]
+
+_ScaleOption = Annotated[
+    float | None,
+    typer.Option("--logit-scale", metavar="S", help="What a cosine is multiplied by: 100 for OpenAI's CLIP."),
+]
+_BiasOption = Annotated[
+    float | None, typer.Option("--logit-bias", metavar="B", help="What is added then: SigLIP has one.")
+]
+
+
+_HELP = """Vectors made elsewhere.
+
+Example: colonnade import embeddings vectors.parquet --model clip-b32 --logit-scale 100
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `import embeddings` and `import crossfilter`."""
+    sub = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_HELP)
+    sub.command("embeddings")(import_embeddings)
+    sub.command("crossfilter")(import_crossfilter)
+    app.add_typer(sub, name="import")
+
+
+def import_embeddings(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Parquet with a column `embedding`.")
+    ] = None,
+    store: StoreOption = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="KEY", help="The name of the vectors' model here.")
+    ] = "",
+    logit_scale: _ScaleOption = None,
+    logit_bias: _BiasOption = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", metavar="COLUMN", help="The column that names the images.")
+    ] = None,
+    path_column: Annotated[
+        str | None, typer.Option("--path", metavar="COLUMN", help="The same, where it holds paths.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Prompts: columns `prompt` and `embedding`.")
+    ] = None,
+    background: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Phrases that calibration compares with, likewise.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Store image vectors, and with --text and --background those of prompts, from Parquet files.
+
+    Images need no file here: a row becomes an image named by --id or --path verbatim, unless an image of the store has
+    that path. Importing again changes what has changed. FILE may be left out to bring prompts alone; the scale, too,
+    for a model that is known here.
+
+    Example: colonnade import embeddings vectors.parquet --model clip-b32 --logit-scale 100 --text prompts.parquet
+    """
+    from colonnade.engine.import_embeddings import import_embeddings as run
+
+    if not model:
+        raise typer.BadParameter("name the vectors' model", param_hint="--model")
+    opened = open_store(store)
+    done = run(
+        opened,
+        file,
+        key=model,
+        logit_scale=logit_scale,
+        logit_bias=logit_bias,
+        id_column=id_column,
+        path_column=path_column,
+        text=text,
+        background=background,
+        on_conflict=say,
+    )
+    _report(opened, done, json_=json_)
+
+
+def import_crossfilter(
+    file: Annotated[Path, typer.Argument(metavar="DB.sqlite", help="crossfilter's file of embeddings.")],
+    store: StoreOption = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGES", help="The folder of its images; it becomes a root and is scanned."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="Which table, where there are several: SIGLIP2."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="KEY", help="What to call the model here; by default crossfilter-TYPE."
+        ),
+    ] = None,
+    logit_scale: _ScaleOption = None,
+    logit_bias: _BiasOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Store the vectors of a crossfilter SQLite file; its UMAP model is not read.
+
+    With --root, images whose file is named by a UUID of the database get its vector. The other UUIDs become images
+    without a file. The logit scale is 100 unless said otherwise.
+
+    Example: colonnade import crossfilter embeddings.sqlite --root ~/Pictures --logit-scale 112 --logit-bias=-16.6
+    """
+    from colonnade.engine.import_crossfilter import import_crossfilter as run
+
+    opened = open_store(store)
+    done = run(
+        opened,
+        file,
+        root=root,
+        kind=kind,
+        key=model,
+        logit_scale=logit_scale,
+        logit_bias=logit_bias,
+        scan=_scan,
+        on_conflict=say,
+    )
+    if "siglip" in done.model.lower() and logit_bias is None:
+        say("SigLIP has a logit scale and bias of its own: give them with --logit-scale and --logit-bias")
+    _report(opened, done, json_=json_)
+
+
+def _scan(store: Store) -> None:
+    from colonnade.engine.scan import apply_scan, plan_scan
+
+    with progress("scan") as line:
+        apply_scan(store, plan_scan(store), line.update, narrate=say)
+
+
+def _report(store: Store, done: Imported, *, json_: bool) -> None:
+    if json_:
+        emit_json(asdict(done) | {"snapshot": store.snapshot().number})
+        return
+    if done.images:
+        say(
+            f"{done.model}: {done.images:,} images, {done.new:,} new, {done.updated:,} updated, "
+            f"{done.unchanged:,} unchanged"
+        )
+    for number, what in ((done.prompts, "prompts"), (done.background, "background phrases")):
+        if number:
+            say(f"{done.model}: {number:,} {what}")
+    if done.activated:
+        say(f"{done.model} is the active model now")
+    if done.dropped:
+        say(f"other vectors for their prompts, scores removed: {', '.join(done.dropped)}")
+    if store.settings.model_key == done.model:
+        say("next: colonnade sync")
+    else:
+        say(f"next: colonnade model use {done.model}")

@@ -1,0 +1,164 @@
+"""Commands on people's judgements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from colonnade.tui.console import (
+    AtOption,
+    JsonOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from colonnade.engine.labels import CodeLabels
+
+__all__ = ["register"]
+
+_CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...", show_default=False)]
+_SHOWN_SKIPPED = 10
+
+
+_HELP = """People's judgements of what a picture shows.
+
+Example: colonnade labels list
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `labels import`, `labels export` and `labels list`."""
+    sub = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_HELP)
+    sub.command("import")(import_labels)
+    sub.command("export")(export_labels)
+    sub.command("list")(list_labels)
+    app.add_typer(sub, name="labels")
+
+
+def import_labels(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet.")],
+    store: StoreOption = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out lines that are wrong instead of refusing all.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Store judgements made elsewhere.
+
+    Columns: `path`, `id`, `image_id` or `uuid`; `code`; `present` (yes, no or unsure); and if there are, `reviewer`,
+    `reviewed_at`, `root` and `content_hash`. Of one image and reviewer the newest judgement stands.
+
+    Example: colonnade labels import judgements.csv
+    """
+    from colonnade.engine.labels import import_labels as run
+
+    done = run(open_store(store), file, skip_unknown=skip_unknown)
+    if json_:
+        emit_json(
+            {
+                "read": done.read,
+                "written": done.written,
+                "set_aside": done.set_aside,
+                "skipped": [{"line": fault.line, "message": fault.message} for fault in done.skipped],
+            }
+        )
+        return
+    for fault in done.skipped[:_SHOWN_SKIPPED]:
+        say(f"{file}:{fault.line}: {fault.message}; left out")
+    if len(done.skipped) > _SHOWN_SKIPPED:
+        say(f"... and {len(done.skipped) - _SHOWN_SKIPPED:,} more lines left out")
+    say(f"{done.read:,} judgements read, {done.written:,} labels written")
+    if done.set_aside:
+        say(f"{done.set_aside:,} are of pictures that have changed since, and are set aside")
+
+
+def list_labels(
+    codes: _CodesArgument = None,
+    store: StoreOption = None,
+    at: AtOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """What is labelled: answers, reviewers, and labels set aside because the picture changed.
+
+    Example: colonnade labels list earth moon
+    """
+    from colonnade.engine.labels import list_labels as run
+
+    opened = open_store(store)
+    snapshot = opened.snapshot(at)
+    found = run(snapshot, opened.vocabulary(snapshot if at is not None else None), codes or None)
+    if json_:
+        emit_json([_as_json(labels) for labels in found])
+        return
+    if not found:
+        say("no labels yet; colonnade labels import FILE brings some")
+        return
+    columns = ["code", "yes", "no", "unsure", "images", "set aside", "reviewers"]
+    rows = [
+        [
+            labels.code + ("" if labels.known else " (orphan)"),
+            *(f"{n:,}" for n in (labels.yes, labels.no, labels.unsure, labels.images, labels.set_aside)),
+            ", ".join(labels.reviewers),
+        ]
+        for labels in found
+    ]
+    print_table(columns, rows, right={"yes", "no", "unsure", "images", "set aside"})
+
+
+def _as_json(labels: CodeLabels) -> dict[str, Any]:
+    return {
+        "code": labels.code,
+        "yes": labels.yes,
+        "no": labels.no,
+        "unsure": labels.unsure,
+        "images": labels.images,
+        "set_aside": labels.set_aside,
+        "reviewers": list(labels.reviewers),
+        "orphan": not labels.known,
+    }
+
+
+def export_labels(
+    codes: _CodesArgument = None,
+    store: StoreOption = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="csv, jsonl or parquet; by default that of --output."
+        ),
+    ] = "",
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of stdout.")] = None,
+    at: AtOption = None,
+) -> None:
+    """Every label with its image, reviewer, time, and whether the picture is still the one that was judged.
+
+    Example: colonnade labels export earth --output earth.csv
+    """
+    from colonnade.engine.durable import atomic_write, store_errors
+    from colonnade.engine.label_export import FORMATS, render_labels
+    from colonnade.engine.labels import export_labels as run
+
+    chosen = format_ or (output.suffix[1:].lower() if output else "csv")
+    if chosen not in FORMATS:
+        raise typer.BadParameter(f"{chosen!r} is none of {', '.join(FORMATS)}", param_hint="--format")
+    if chosen == "parquet" and output is None:
+        raise typer.BadParameter("Parquet goes into a file", param_hint="--output")
+    opened = open_store(store)
+    snapshot = opened.snapshot(at)
+    for code in codes or ():
+        if code not in snapshot.partitions("labels"):
+            opened.vocabulary().attribute(code)
+    data = render_labels(run(snapshot, codes or None), chosen)
+    if output is None:
+        for line in data.decode().removesuffix("\n").split("\n"):
+            emit(line)
+        return
+    with store_errors(output):
+        atomic_write(output, data)
+    say(f"{output}: written")
