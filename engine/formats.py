@@ -28,11 +28,16 @@ __all__ = [
     "Rows",
     "cell",
     "output_file",
+    "plain_blocks",
     "shortest",
     "write_parquet",
     "write_paths",
     "write_text",
 ]
+
+_SINGLE = struct.Struct("f")
+_AS_THEY_ARE = frozenset({"BIGINT", "INTEGER", "VARCHAR"})
+"""Types whose Python values every format takes."""
 
 PATH_COLUMNS = ("root", "path", "path_bytes")
 """The columns that `write_paths` needs, in this order."""
@@ -52,28 +57,31 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """Rows of text that are in memory already."""
+    """Rows that are in memory already, by default of texts."""
 
     columns: tuple[str, ...]
     rows: Sequence[Row]
+    types: tuple[str, ...] = ()
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        return ("VARCHAR",) * len(self.columns)
+    def __post_init__(self) -> None:
+        if not self.types:
+            object.__setattr__(self, "types", ("VARCHAR",) * len(self.columns))
 
     def blocks(self) -> Iterator[list[Row]]:
-        yield list(self.rows)
+        if self.rows:
+            yield list(self.rows)
 
 
 def shortest(value: float) -> float:
     """The shortest decimal that is `value` as a float32: 0.8, not 0.800000011920929."""
     if not math.isfinite(value):
         return value
-    for digits in range(6, 10):
+    single = _SINGLE.pack(value)
+    for digits in (7, 8):
         short = float(f"{value:.{digits}g}")
-        if struct.pack("f", short) == struct.pack("f", value):
+        if _SINGLE.pack(short) == single:
             return short
-    return value
+    return float(f"{value:.9g}")
 
 
 def _plain(value: Any) -> Any:
@@ -95,13 +103,8 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _converters(rows: Rows) -> list[Callable[[Any], Any]]:
-    """For each column what makes a plain value of it."""
-
-    def single(value: Any) -> Any:
-        return None if value is None else _plain(shortest(value))
-
-    return [single if type_name == "FLOAT" else _plain for type_name in rows.types]
+def _single(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else shortest(value)
 
 
 def cell(value: object) -> str:
@@ -115,11 +118,23 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def plain_blocks(rows: Rows) -> Iterator[list[list[Any]]]:
+def plain_blocks(rows: Rows) -> Iterator[list[Row]]:
     """The rows with plain values, in blocks."""
-    converters = _converters(rows)
+    return _converted(rows, {"FLOAT": _single}, _plain)
+
+
+def _converted(
+    rows: Rows, converters: Mapping[str, Callable[[Any], Any]], other: Callable[[Any], Any]
+) -> Iterator[list[Row]]:
+    """The blocks with each column converted by its type; integers and text are left as they are."""
+    chosen = [None if name in _AS_THEY_ARE else converters.get(name, other) for name in rows.types]
     for block in rows.blocks():
-        yield [[convert(value) for convert, value in zip(converters, row, strict=True)] for row in block]
+        columns = zip(*block, strict=True)
+        changed = (
+            column if convert is None else map(convert, column)
+            for convert, column in zip(chosen, columns, strict=True)
+        )
+        yield list(zip(*changed, strict=True))
 
 
 def write_text(
@@ -134,27 +149,26 @@ def write_text(
         The number of rows.
     """
     count = 0
-    blocks = plain_blocks(rows)
     if format_name == "csv":
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
 
-        def put(lines: list[list[str]]) -> None:
-            writer.writerows([[clean(text) for text in line] for line in lines] if clean else lines)
+        def put(lines: Sequence[Sequence[object]]) -> None:
+            writer.writerows([[clean(cell(value)) for value in line] for line in lines] if clean else lines)
             sink.write(buffer.getvalue().encode("utf-8", "replace"))
             buffer.seek(0)
             buffer.truncate()
 
-        put([list(rows.columns)])
-        for block in blocks:
-            put([[cell(value) for value in row] for row in block])
+        put([rows.columns])
+        for block in _converted(rows, {"FLOAT": _single}, lambda value: cell(_plain(value))):
+            put(block)
             count += len(block)
         return count
     names = list(rows.columns)
     ascii_only = clean is not None
     between = b",\n" if format_name == "json" else b"\n"
     sink.write(b"[\n" if format_name == "json" else b"")
-    for block in blocks:
+    for block in plain_blocks(rows):
         lines = [
             json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=ascii_only).encode("utf-8", "replace")
             for row in block

@@ -159,6 +159,7 @@ def test_output_files(store: Store, tmp_path: Path) -> None:
     assert colonnade(store, "query", "earth", "-f", "parquet").stdout.startswith(b"PAR1")
 
 
+@pytest.mark.slow
 def test_wrong_arguments_exit_2(store: Store, tmp_path: Path) -> None:
     fails(store, 2, "query")
     fails(store, 2, "query", "earth", "--saved")
@@ -173,6 +174,7 @@ def test_wrong_arguments_exit_2(store: Store, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_wrong_input_exits_3(store: Store) -> None:
     message = fails(store, 3, "query", "eart > 0.5 and moon")
     assert message.split("\n") == [
@@ -211,6 +213,7 @@ def test_time_travel(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_saved_queries(tmp_path: Path) -> None:
     store = build_store(tmp_path / "store", CONTENT, vocabulary=VOCABULARY)
     assert json.loads(output(store, "query", "--saved", "--format", "json")) == []
@@ -355,7 +358,7 @@ def test_an_unknown_root_is_a_store_error() -> None:
 
 def test_values_that_json_does_not_have() -> None:
     sink = io.BytesIO()
-    write_text(Listing(("a", "b"), [(float("nan"), b"\xff\x00")]), "jsonl", sink)
+    write_text(Listing(("a", "b"), [(float("nan"), b"\xff\x00")], ("DOUBLE", "BLOB")), "jsonl", sink)
     assert sink.getvalue() == b'{"a": null, "b": "ff00"}\n'
 
 
