@@ -131,10 +131,10 @@ def test_drafting_keeps_the_margin() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Image.Image, "resize", spy)
-        for short in (64, 100, 170, 172, 340, 345, 680, 690, 3000):
+        for short in (64, 100, 383, 384, 767, 768, 1535, 1536, 3000):
             decode(saved(scene(short + 40, short), "JPEG"), SQUARE)
-    assert min(sizes[3:]) >= 64 * DRAFT_MARGIN - 1
-    assert sizes == [64, 100, 170, 86, 170, 87, 170, 87, 375]
+    assert DRAFT_MARGIN == 3
+    assert sizes == [64, 100, 383, 192, 384, 192, 384, 192, 375]
 
 
 def test_transparent_parts_show_the_mean_colour() -> None:
