@@ -110,10 +110,12 @@ def _check_file(context: _Context, file: DataFile, check: Check) -> np.ndarray |
     where, tally, blocks = str(file.path.relative_to(context.store)), Tally(), []
     rows = 0
     try:
+        with pq.ParquetFile(file.path) as parquet:
+            fault = _shape_fault(file, parquet)
+        if fault is not None:
+            context.findings.fault(where, fault, _advice(file))
+            return None
         with pq.ParquetFile(file.path, read_dictionary=_WORDS if file.table == "scores" else None) as parquet:
-            if fault := _shape_fault(file, parquet):
-                context.findings.fault(where, fault, _advice(file))
-                return None
             has_ids = "image_id" in parquet.schema_arrow.names
             size = _VECTOR_BATCH if file.table in ("embeddings", "prompts") else _SCORE_BATCH
             for batch in parquet.iter_batches(batch_size=size):
