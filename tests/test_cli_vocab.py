@@ -37,7 +37,7 @@ derived_attributes:
 """
 
 MAIN = (
-    "import sys; from colonnade.tui import cli; cli.AREAS = ('vocab',); sys.argv[0] = 'colonnade'; cli.main()"
+    "import sys; from colonnade.tui import cli; sys.argv[0] = 'colonnade'; cli.main()"
 )
 """The real entry point, loading these commands alone."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib import import_module, metadata
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -14,21 +15,21 @@ from colonnade.tui.console import RootState, error_line, set_root_state
 
 __all__ = ["AREAS", "Interrupted", "build_app", "main"]
 
-AREAS = (
-    "setup",
-    "run",
-    "status",
-    "query",
-    "search",
-    "vocab",
-    "calibration",
-    "labels",
-    "imports",
-    "jobs",
-    "upkeep",
-    "demo",
-)
-"""Modules of colonnade.tui.commands, in the order in which --help shows their commands."""
+AREAS: dict[str, tuple[str, ...]] = {
+    "setup": ("init", "root", "model"),
+    "run": ("sync", "plan", "scan", "embed", "tag", "derive"),
+    "status": ("status", "explain"),
+    "query": ("query", "sql", "export"),
+    "search": ("search", "similar"),
+    "vocab": ("vocab",),
+    "calibration": ("calibration",),
+    "labels": ("labels",),
+    "imports": ("import",),
+    "jobs": ("jobs",),
+    "upkeep": ("verify", "gc", "compact", "snapshots", "restore", "diff", "drop", "forget"),
+    "demo": ("demo",),
+}
+"""Module of colonnade.tui.commands -> its commands, in the order in which --help shows them."""
 
 _EPILOG = "Exit codes: 0 done, 1 something to tell, 2 arguments, 3 input, 4 store, 5 model, 130 interrupted."
 
@@ -43,6 +44,8 @@ class Interrupted(BaseException):
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         typer.echo(f"colonnade {metadata.version('colonnade')}")
         raise typer.Exit
 
@@ -68,8 +71,22 @@ def _root(
     set_root_state(RootState(store=store, quiet=quiet))
 
 
-def build_app() -> typer.Typer:
-    """The application with the commands of every area."""
+def areas_of(words: Sequence[str]) -> tuple[str, ...]:
+    """The areas to load for a command line: that of its command alone, which is quicker; all if it names none.
+
+    A value of an option before the command may read like a command, so only what stands first counts.
+    """
+    rest = iter(words)
+    for word in rest:
+        if word in ("--store", "-s"):
+            next(rest, None)
+        elif not word.startswith("-"):
+            return tuple(area for area, commands in AREAS.items() if word in commands) or tuple(AREAS)
+    return tuple(AREAS)
+
+
+def build_app(areas: Sequence[str] = tuple(AREAS)) -> typer.Typer:
+    """The application with the commands of some areas; by default of all."""
     app = typer.Typer(
         name="colonnade",
         no_args_is_help=True,
@@ -79,7 +96,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
     app.callback()(_root)
-    for area in AREAS:
+    for area in areas:
         import_module(f"colonnade.tui.commands.{area}").register(app)
     return app
 
@@ -95,7 +112,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _on_signal)
     signal.signal(signal.SIGTERM, _on_signal)
     try:
-        build_app()()
+        build_app(areas_of(sys.argv[1:]))()
     except ColonnadeError as error:
         error_line(f"colonnade: {error}")
         codes = ((InputError, 3), (StoreError, 4), (ModelError, 5))
