@@ -147,7 +147,9 @@ _DISTRIBUTION = """
         FROM scores
     ),
     bins AS (
-        SELECT histogram(coalesce(least(floor((logit - low) / nullif(high - low, 0) * {bins}), {bins} - 1), 0)::INT)
+        SELECT histogram(
+            CASE WHEN high > low THEN least(floor((logit - low) / (high - low) * {bins}), {bins} - 1) ELSE 0 END::INT
+        )
         FROM scores, facts
         WHERE logit IS NOT NULL
     )

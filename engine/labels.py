@@ -114,7 +114,8 @@ def _refusal(file: Path, wrong: Sequence[LineFault]) -> InputError:
     lines = [f"{file}:{fault.line}: {fault.message}" for fault in wrong[:_SHOWN_FAULTS]]
     if len(wrong) > _SHOWN_FAULTS:
         lines.append(f"... and {len(wrong) - _SHOWN_FAULTS:,} more")
-    lines.append(f"{len(wrong):,} lines are wrong, nothing was imported; --skip-unknown leaves them out")
+    number = "1 line is" if len(wrong) == 1 else f"{len(wrong):,} lines are"
+    lines.append(f"{number} wrong, nothing was imported; --skip-unknown leaves out what is wrong")
     return InputError("\n".join(lines))
 
 
@@ -240,21 +241,20 @@ def list_labels(
     every = [code for code in vocabulary.codes if code in labelled or code in (codes or ())]
     every += [code for code in labelled if code not in vocabulary]
     wanted = every if codes is None else [code for code in every if code in codes]
-    found = []
-    for code in wanted:
-        files = snapshot.files("labels", code)
-        sql = f"""
-            SELECT count(*) FILTER (current AND present), count(*) FILTER (current AND NOT present),
-                count(*) FILTER (current AND present IS NULL), count(DISTINCT image_id) FILTER (current),
-                list_sort(list(DISTINCT reviewer) FILTER (reviewer <> '')), count(*) FILTER (NOT current)
-            FROM ({_labels_sql(snapshot, code)})
-        """
-        row = next(_fetch(snapshot, sql)) if files else (0, 0, 0, 0, None, 0)
-        yes, no, unsure, images, reviewers, aside = row
-        found.append(
-            CodeLabels(code, yes, no, unsure, images, tuple(reviewers or ()), aside, code in vocabulary)
-        )
-    return tuple(found)
+    return tuple(_count(snapshot, code, known=code in vocabulary) for code in wanted)
+
+
+def _count(snapshot: Snapshot, code: str, *, known: bool) -> CodeLabels:
+    if not snapshot.files("labels", code):
+        return CodeLabels(code, 0, 0, 0, 0, (), 0, known)
+    sql = f"""
+        SELECT count(*) FILTER (current AND present), count(*) FILTER (current AND NOT present),
+            count(*) FILTER (current AND present IS NULL), count(DISTINCT image_id) FILTER (current),
+            list_sort(list(DISTINCT reviewer) FILTER (reviewer <> '')), count(*) FILTER (NOT current)
+        FROM ({_labels_sql(snapshot, code)})
+    """
+    yes, no, unsure, images, reviewers, aside = next(_fetch(snapshot, sql))
+    return CodeLabels(code, yes, no, unsure, images, tuple(reviewers or ()), aside, known)
 
 
 def export_labels(snapshot: Snapshot, codes: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

@@ -249,10 +249,8 @@ def _apply(store: Store, fits: dict[str, Fit | None], *, dry_run: bool, json_: b
     if dry_run:
         say("nothing was written")
         return
-    say(
-        f"{len(changed):,} calibration{'' if len(changed) == 1 else 's'} changed"
-        + (f"; made anew: {', '.join(written)}" if written else "")
-    )
+    noun = "calibration" if len(changed) == 1 else "calibrations"
+    say(f"{len(changed):,} {noun} changed" + (f"; made anew: {', '.join(written)}" if written else ""))
     if waiting:
         say(f"not scored yet: {', '.join(waiting)}; colonnade sync does it")
 

@@ -1,0 +1,131 @@
+"""`import` and `labels` as processes: exit codes, stdout, stderr."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_process import colonnade
+from colonnade.engine.store import Store
+from test_import_crossfilter import UUIDS, database, pack
+from vector_files import image_file, new_store, prompt_file, vectors
+
+NAMES = ["a.jpg", "b.jpg"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return new_store(tmp_path / "s").path
+
+
+def test_import_embeddings(store: Path, tmp_path: Path) -> None:
+    images = image_file(tmp_path / "i.parquet", NAMES, vectors(2), "name")
+    text = prompt_file(tmp_path / "t.parquet", vectors(3, seed=1))
+    ran = colonnade(
+        store, "import", "embeddings", images, "--model", "m", "--logit-scale", 100, "--id", "name", "--text", text,
+        "--background", text, "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert ran.json["new"] == 2
+    assert (ran.json["prompts"], ran.json["background"]) == (3, 3)
+    assert ran.json["activated"] is True
+    assert ran.err == ""
+    again = colonnade(store, "import", "embeddings", images, "--model", "m")
+    assert (again.code, again.out) == (0, "")
+    assert "2 unchanged" in again.err
+    assert Store(store).snapshot().number == ran.json["snapshot"]
+    text_alone = colonnade(store, "import", "embeddings", "--model", "m", "--text", text)
+    assert text_alone.code == 0
+    assert colonnade(store, "-q", "import", "embeddings", "--model", "m", "--text", text).err == ""
+
+
+def test_wrong_input_is_exit_3_and_wrong_arguments_exit_2(store: Path, tmp_path: Path) -> None:
+    bad = vectors(2)
+    bad[1] = np.nan
+    images = image_file(tmp_path / "i.parquet", NAMES, bad)
+    for words, code in (
+        ([images, "--model", "m", "--logit-scale", 100], 3),
+        ([tmp_path / "none.parquet", "--model", "m", "--logit-scale", 100], 3),
+        (["--model", "m", "--logit-scale", 100], 3),
+        ([images, "--logit-scale", 100], 2),
+        ([images, "--model", "m", "--logit-scale", "much"], 2),
+    ):
+        ran = colonnade(store, "import", "embeddings", *words)
+        assert (ran.code, ran.out) == (code, ""), ran.err
+        if code == 3:
+            assert ran.err.startswith("colonnade: ")
+            assert ran.err.count("\n") == 1
+    assert colonnade(tmp_path / "nowhere", "import", "embeddings", images, "--model", "m").code == 4
+    assert Store(store).snapshot().number == 1
+
+
+def test_import_crossfilter(store: Path, tmp_path: Path) -> None:
+    path = database(tmp_path / "c.db", dict(zip(UUIDS, map(pack, vectors(4)), strict=True)))
+    ran = colonnade(store, "import", "crossfilter", path, "--json")
+    assert ran.code == 0, ran.err
+    assert (ran.json["model"], ran.json["new"]) == ("crossfilter-siglip2", 4)
+    assert "--logit-bias" in ran.err, "SigLIP's own scale is asked for"
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE SIGLIP2_EMBEDDINGS SET EMBEDDING = x'00'")
+    connection.close()
+    ran = colonnade(store, "import", "crossfilter", path)
+    assert (ran.code, ran.err.count("\n")) == (3, 1)
+
+
+def test_a_hostile_name_does_not_reach_the_terminal(store: Path, tmp_path: Path) -> None:
+    images = image_file(tmp_path / "i.parquet", ["\x1b]0;x\x07", "\x1b]0;x\x07"], vectors(2))
+    ran = colonnade(store, "import", "embeddings", images, "--model", "m", "--logit-scale", 1)
+    assert ran.code == 3
+    assert "\x1b" not in ran.err
+    ran = colonnade(store, "import", "embeddings", "\x1b[31mx", "--model", "m", "--logit-scale", 1)
+    assert "\x1b" not in ran.err
+
+
+def test_labels(store: Path, tmp_path: Path) -> None:
+    images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
+    colonnade(store, "import", "embeddings", images, "--model", "m", "--logit-scale", 100)
+    assert colonnade(store, "labels", "list").out == ""
+    file = tmp_path / "l.csv"
+    file.write_text(
+        "path,code,present,reviewer\na.jpg,earth,yes,ann\nb.jpg,earth,no,ann\nz.jpg,earth,no,ann\n"
+    )
+    ran = colonnade(store, "labels", "import", file)
+    assert (ran.code, ran.out) == (3, "")
+    assert f"{file}:4: no image of path 'z.jpg'" in ran.err
+    ran = colonnade(store, "labels", "import", file, "--skip-unknown", "--json")
+    assert ran.code == 0
+    assert (ran.json["read"], ran.json["written"], ran.json["skipped"][0]["line"]) == (2, 2, 4)
+    listed = colonnade(store, "labels", "list", "--json").json
+    assert listed == [{"code": "earth", "yes": 1, "no": 1, "unsure": 0, "images": 2, "set_aside": 0,
+                       "reviewers": ["ann"], "orphan": False}]  # fmt: skip
+    assert colonnade(store, "labels", "list").out.splitlines()[1].split() == [
+        "earth",
+        "1",
+        "1",
+        "0",
+        "2",
+        "0",
+        "ann",
+    ]
+    out = colonnade(store, "labels", "export", "--format", "csv").out
+    assert out.splitlines()[1].startswith("earth,0,import,a.jpg,,yes,ann,")
+    for kind in ("csv", "jsonl", "parquet"):
+        target = tmp_path / f"out.{kind}"
+        assert colonnade(store, "labels", "export", "--output", target).code == 0
+        assert colonnade(store, "labels", "import", target, "--json").json["written"] == 0
+    assert colonnade(store, "labels", "export", "--format", "parquet").code == 2
+    assert colonnade(store, "labels", "export", "--format", "xml").code == 2
+    assert colonnade(store, "labels", "export", "erth").code == 3
+    assert colonnade(store, "labels", "export", "--output", tmp_path / "no" / "x.csv").code == 4
+
+
+def test_every_command_has_an_example() -> None:
+    for words in (
+        ["import"], ["import", "embeddings"], ["import", "crossfilter"],
+        ["labels"], ["labels", "import"], ["labels", "list"], ["labels", "export"],
+    ):  # fmt: skip
+        ran = colonnade(None, *words, "--help")
+        assert ran.code == 0
+        assert "Example: colonnade" in ran.out, words
