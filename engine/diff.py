@@ -15,7 +15,7 @@ from colonnade.engine.errors import InputError
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.scoring import codes_of_statuses
 from colonnade.engine.snapshots import DataFile, Snapshot
-from colonnade.engine.tables import read_files
+from colonnade.engine.tables import read_files, read_table
 from colonnade.engine.vocabulary import nearest
 
 __all__ = ["AttributeDiff", "StatusChange", "diff_attribute", "diff_summary"]
@@ -131,6 +131,7 @@ class _Context:
         self.known = read_definitions(old) | read_definitions(new)
         self._shard: tuple[int, pa.Table, pa.Table] | None = None
         self._pictures: dict[int, np.ndarray] = {}
+        self._ids: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.words: list[str | None] = []
         """The definitions met so far; rows carry their places in it."""
 
@@ -167,8 +168,11 @@ class _Context:
         return self._pictures[shard]
 
     def ids(self, shard: int) -> tuple[np.ndarray, np.ndarray]:
-        old, new = self._images(shard)
-        return old["image_id"].to_numpy(), new["image_id"].to_numpy()
+        """The ids (int64 [n]) of the older and of the newer snapshot's images."""
+        if shard not in self._ids:
+            old, new = (snapshot.cell("images", None, shard) for snapshot in (self.old, self.new))
+            self._ids[shard] = _ids(old), _ids(new)
+        return self._ids[shard]
 
     def paths(self, shard: int, ids: np.ndarray) -> list[str]:
         """A path for each id, of the newer snapshot where it has the image."""
@@ -179,14 +183,12 @@ class _Context:
         return [names.get(image_id) or "" for image_id in ids.tolist()]
 
 
+def _ids(files: Sequence[DataFile]) -> np.ndarray:
+    return np.asarray(read_table("images", files, ["image_id"])["image_id"].to_numpy())
+
+
 def _images(snapshot: Snapshot, shard: int) -> pa.Table:
-    columns = ["image_id", "path", "content_hash"]
-    files = snapshot.cell("images", None, shard)
-    if files:
-        return read_files(files, columns)
-    return pa.table(
-        [pa.array([], pa.int64()), pa.array([], pa.string()), pa.array([], pa.string())], names=columns
-    )
+    return read_table("images", snapshot.cell("images", None, shard), ["image_id", "path", "content_hash"])
 
 
 def _changed_content(old: pa.Table, new: pa.Table) -> np.ndarray:
@@ -201,7 +203,7 @@ def _changes(context: _Context, code: str) -> Iterator[_Cell]:
     shards = {*context.old.shards("scores", code), *context.new.shards("scores", code)}
     for shard in sorted(shards):
         cell = _compare(context, code, shard)
-        if cell is not None and len(cell.ids):
+        if cell is not None:
             yield cell
 
 
@@ -212,14 +214,17 @@ def _compare(context: _Context, code: str, shard: int) -> _Cell | None:
     old_ids, old_status, old_definition = context.read(old_files)
     new_ids, new_status, new_definition = context.read(new_files)
     ids = np.union1d(old_ids, new_ids)
-    before = _aligned(ids, old_ids, old_status, _ABSENT)
-    after = _aligned(ids, new_ids, new_status, _ABSENT)
-    changed = before != after
-    ids, before, after = ids[changed], before[changed], after[changed]
-    if not len(ids):
-        return _Cell(ids, before, after, ids, [])
-    one = _aligned(ids, old_ids, old_definition, -1)
-    two = _aligned(ids, new_ids, new_definition, -1)
+    columns = (
+        ids,
+        _aligned(ids, old_ids, old_status, _ABSENT),
+        _aligned(ids, new_ids, new_status, _ABSENT),
+        _aligned(ids, old_ids, old_definition, -1),
+        _aligned(ids, new_ids, new_definition, -1),
+    )
+    changed = columns[1] != columns[2]
+    if not changed.any():
+        return None
+    ids, before, after, one, two = (column[changed] for column in columns)
     return _explain(context, code, shard, (ids, before, after, one, two))
 
 
