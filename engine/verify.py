@@ -64,7 +64,7 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
         except StoreError as error:
             if settings is None and not (store / "live").is_symlink():
                 raise
-            findings.fault("live", _short(error, store), "restore the store from a backup")
+            findings.fault("live", _short(error, store, "live"), "restore the store from a backup")
             return _report(findings, shelf, 0, 0)
         check_top(store, findings)
         snapshots = {number: Snapshot(store, number) for number in numbers}
@@ -108,7 +108,7 @@ def _settings(store: Path, findings: Findings) -> Settings | None:
         return read_settings(store)
     except StoreError as error:
         advice = "restore it from a backup, or compare with docs/store.md"
-        findings.fault("colonnade.toml", _short(error, store), advice)
+        findings.fault("colonnade.toml", _short(error, store, "colonnade.toml"), advice)
         return None
 
 
@@ -121,7 +121,7 @@ def _check_facts(snapshots: dict[int, Snapshot], findings: Findings) -> int:
             own, parent = snapshot.next_image_id, snapshot.facts.get("parent")
         except StoreError as error:
             if snapshot.path.exists():
-                findings.fault(where, _short(error, snapshot.store), _RESTORE)
+                findings.fault(where, _short(error, snapshot.store, where), _RESTORE)
             continue
         if own < highest:
             what = (
@@ -143,7 +143,7 @@ def _check_vocabulary(live: Snapshot, findings: Findings) -> None:
     except VocabularyError as error:
         findings.fault(where, str(error).splitlines()[0].removeprefix(f"{where}:"), _RESTORE)
     except StoreError as error:
-        findings.fault(where, _short(error, live.store), _RESTORE)
+        findings.fault(where, _short(error, live.store, where), _RESTORE)
 
 
 def _note_leftovers(store: Path, live: int, findings: Findings) -> None:
@@ -163,6 +163,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _short(error: StoreError, store: Path) -> str:
-    text = str(error).replace(f"{store}/", "").replace(f"{store}: ", "")
-    return text.removesuffix("; run `colonnade verify`").removesuffix(", run `colonnade verify`")
+def _short(error: StoreError, store: Path, where: str = "") -> str:
+    """The message without the place, which the fault names, and without its advice."""
+    text = str(error).replace(f"{store}/", "").replace(f"{store}: ", "").removeprefix(f"{where}: ")
+    for advice in ("; run `colonnade verify`", ", run `colonnade verify`", "; compare with docs/store.md"):
+        text = text.removesuffix(advice)
+    return text
