@@ -87,9 +87,11 @@ def _one_reading_statement(connection: DuckDBPyConnection, sql: str) -> str:
         inner = _EXPLAIN.fullmatch(statements[0].query)
         explained = connection.extract_statements(inner[1]) if inner else []
         kind = explained[0].type if len(explained) == 1 else kind
-    if kind != duckdb.StatementType.SELECT:
+    starts = [offset for offset, _ in duckdb.tokenize(sql)]
+    pragma = data[starts[0] : starts[0] + 6].lower() == b"pragma"  # some pass for the SELECT that they become
+    if pragma or kind != duckdb.StatementType.SELECT:
         raise InputError(f"sql: this console only reads: {_ALLOWED}")
-    ends = [offset for offset, _ in duckdb.tokenize(sql) if data[offset : offset + 1] == b";"]
+    ends = [offset for offset in starts if data[offset : offset + 1] == b";"]
     return data[: ends[0]].decode() if ends else sql
 
 

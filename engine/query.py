@@ -82,7 +82,7 @@ def wide_table(snapshot: Snapshot, codes: Sequence[str]) -> QueryResult:
         tables = ScoreSource(connection, snapshot).tables(codes)
     return QueryResult(
         connection,
-        f"{wide_select(FileSource(snapshot), codes, tables)}\nORDER BY image_id",
+        f"{wide_select(FileSource(snapshot), codes, tables)}\nORDER BY i.image_id",
         columns=(*IMAGE_COLUMNS, *codes),
         types=(*IMAGE_COLUMNS.values(), *("FLOAT" for _ in codes)),
         where=str(snapshot.path),

@@ -59,7 +59,8 @@ def query(
     sort: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", help="CODE (highest first) or a column; -COLUMN or 'COLUMN asc' turn it."
+            metavar="COLUMN",
+            help="CODE (from high to low) or a column (from low to high); -COLUMN, 'COLUMN asc'.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="The most images to give.")] = None,
