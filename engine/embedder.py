@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-
 from colonnade.engine.errors import ModelError
+from numpy.typing import NDArray
 
 __all__ = ["Embedder", "Preprocessing", "Vectors", "load_embedder"]
 

@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-
 from colonnade.engine.embedder import Preprocessing, Vectors
+from numpy.typing import NDArray
 
 __all__ = ["HashEmbedder"]
 

@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from colonnade.engine.embedder import Preprocessing
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch

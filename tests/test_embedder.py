@@ -15,7 +15,6 @@ from typing import Any
 import clip_models
 import numpy as np
 import pytest
-
 from colonnade.engine.embedder import Embedder, Preprocessing, load_embedder
 from colonnade.engine.errors import ModelError
 
@@ -135,6 +134,7 @@ def test_token_counts_are_of_the_whole_prompt(tmp_path: Path) -> None:
     assert embedder.count_tokens(["a photo of the Earth", "", "moon " * 100]) == [7, 2, 102]
 
 
+@pytest.mark.slow
 def test_the_key_is_of_weights_and_preprocessing(tmp_path: Path) -> None:
     def key(folder: str, **options: Any) -> str:
         clip_models.save(tmp_path / folder / "m", **options)
