@@ -306,7 +306,7 @@ def sort_value(content: Content, name: str, row: dict[str, Any]) -> Any:
         return None
     if name in row:
         return row[name]
-    return own(content, name.split(".", maxsplit=1)[0], row)[0 if "logit" in name else 1]
+    return single(own(content, name.split(".", maxsplit=1)[0], row)[0 if "logit" in name else 1])
 
 
 # --- examples -----------------------------------------------------------------------------------------
