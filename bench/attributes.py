@@ -48,7 +48,7 @@ FLOOR_QUERY = """
 import sys, duckdb
 live = sys.argv[1] + "/live"
 part = lambda code: f"read_parquet('{live}/scores/attribute_code={code}/*.parquet')"
-print(duckdb.sql(f\"\"\"
+print(duckdb.execute(f\"\"\"
     SELECT count(*) FROM read_parquet('{live}/images/*.parquet') i
     JOIN {part('c00')} a USING (image_id) JOIN {part('c01')} b USING (image_id) JOIN {part('c02')} c USING (image_id)
     WHERE i.state = 'ok' AND a.confidence >= 0.02::FLOAT AND b.confidence < 0.5::FLOAT AND c.status <> 'accepted'
