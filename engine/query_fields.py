@@ -73,7 +73,7 @@ def _field(name: str, codes: Collection[str]) -> Field:
 def parse_sort(text: str, codes: Collection[str]) -> tuple[SortKey, ...]:
     """A sort order: names separated by commas, each with `-` before it, or `desc` or `asc` after it.
 
-    By default confidences and logits go from high to low, everything else from low to high.
+    Confidences and logits go from high to low, everything else from low to high; `-` turns that around.
 
     Raises:
         InputError: an unknown name.
@@ -89,6 +89,6 @@ def parse_sort(text: str, codes: Collection[str]) -> tuple[SortKey, ...]:
         name = words[0].removeprefix("-")
         key = _field(name, codes)
         natural = key.kind in ("confidence", "logit")
-        descending = direction == "desc" if direction else natural or name != words[0]
+        descending = direction == "desc" if direction else natural != (name != words[0])
         keys.append(SortKey(key, descending))
     return tuple(keys)

@@ -273,7 +273,8 @@ def test_order_and_limit(folder: Path, content: Content, keys: list[str], limit:
     rows.sort(key=lambda row: row["image_id"])
     for key in reversed(keys):
         name = key.removeprefix("-").split()[0]
-        descending = "asc" not in key and (key != name or name in ("earth", "moon.logit", "never"))
+        natural = name in ("earth", "moon.logit", "never")
+        descending = key.endswith(" desc") or (not key.endswith(" asc") and natural != key.startswith("-"))
         values = {row["image_id"]: sort_value(content, name, row) for row in rows}
         there = [row for row in rows if values[row["image_id"]] is not None]
         there.sort(key=lambda row: values[row["image_id"]], reverse=descending)
@@ -402,7 +403,8 @@ def test_wrong_sort_keys(store: Store, sort: str) -> None:
 
 def test_sorting_by_confidence_is_highest_first(store: Store) -> None:
     assert found(store, "true", sort="earth") == [1, 2, SHARD + 4]
-    assert found(store, "true", sort="-earth") == [1, 2, SHARD + 4]
+    assert found(store, "true", sort="-earth") == [SHARD + 4, 2, 1]
+    assert found(store, "true", sort="earth desc") == [1, 2, SHARD + 4]
     assert found(store, "true", sort="earth asc") == [SHARD + 4, 2, 1]
     assert found(store, "true", sort="order") == [1, 2, SHARD + 4]
     assert found(store, "true", sort="path", limit=2) == [SHARD + 4, 1]

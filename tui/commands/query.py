@@ -60,7 +60,7 @@ def query(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="CODE (from high to low) or a column (from low to high); -COLUMN, 'COLUMN asc'.",
+            help="CODE (highest first) or a column (lowest first); - before it turns the order.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="The most images to give.")] = None,
