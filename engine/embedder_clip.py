@@ -202,7 +202,7 @@ def _tokens_of(source: Source, context_length: int, spec: str) -> _Tokens:
     except ModelError:
         raise
     except Exception as error:
-        needs = " (pip install transformers)" if isinstance(error, ImportError) else ""
+        needs = " (pip install 'colonnade[siglip]')" if isinstance(error, ImportError) else ""
         raise ModelError(
             f"{spec}: its tokenizer cannot be loaded: {one_line(str(error), 200)}{needs}"
         ) from error

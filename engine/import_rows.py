@@ -129,6 +129,15 @@ def _image_rows(ids: np.ndarray, names: Sequence[str]) -> pa.Table:
     )
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A shard that is not complete yet."""
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    filled: int = 0
+
+
 class _Work:
     """Sorts vectors by shard, and stages each shard once all of its vectors have come."""
 
@@ -139,7 +148,7 @@ class _Work:
         self._first, self._rows, self._ids = first, rows, ids
         shards, numbers = np.unique(ids >> SHARD_BITS, return_counts=True)
         self._expected = dict(zip(shards.tolist(), numbers.tolist(), strict=True))
-        self._waiting: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self.counts = Counts()
 
     def take(self, start: int, block: np.ndarray) -> None:
@@ -148,16 +157,21 @@ class _Work:
         ids, rows = self._ids[low:high], self._rows[low:high] - start
         for shard in np.unique(ids >> SHARD_BITS).tolist():
             mine = np.flatnonzero((ids >> SHARD_BITS) == shard)
-            self._waiting.setdefault(shard, []).append((ids[mine], block[rows[mine]]))
-            self._expected[shard] -= len(mine)
-            if not self._expected[shard]:
-                self._finish(shard)
+            waiting = self._waiting.get(shard)
+            if waiting is None:
+                number = self._expected[shard]
+                waiting = self._waiting[shard] = _Waiting(
+                    np.empty(number, np.int64), np.empty((number, block.shape[1]), np.float32)
+                )
+            end = waiting.filled + len(mine)
+            waiting.ids[waiting.filled : end] = ids[mine]
+            waiting.vectors[waiting.filled : end] = block[rows[mine]]
+            waiting.filled = end
+            if end == len(waiting.ids):
+                del self._waiting[shard]
+                self._finish(shard, waiting.ids, waiting.vectors)
 
-    def _finish(self, shard: int) -> None:
-        parts = self._waiting.pop(shard)
-        ids = np.concatenate([part for part, _ in parts])
-        vectors = np.concatenate([part for _, part in parts])
-        del parts
+    def _finish(self, shard: int, ids: np.ndarray, vectors: np.ndarray) -> None:
         old = ids < self._first
         same = self._unchanged(shard, ids, vectors) if old.any() else np.zeros(len(ids), dtype=bool)
         self.counts.unchanged += int(same.sum())

@@ -51,10 +51,10 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
             pc.or_kleene(pc.equal(data["path"], name), pc.equal(data["uuid"], name.lower()))
         )
     if not matches.num_rows:
-        file = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100
+        outside = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100
         for root in settings.roots:
-            if file.is_relative_to(root.path):
-                inside = file.relative_to(root.path).as_posix()
+            if outside.is_relative_to(root.path):
+                inside = outside.relative_to(root.path).as_posix()
                 here = pc.and_(pc.equal(data["root"], root.name), pc.equal(data["path"], inside))
                 matches = data.filter(here)
     if not matches.num_rows and "/" not in name:

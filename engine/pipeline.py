@@ -9,7 +9,7 @@ model never waits for them and memory stays bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ def embed_files(
     workers: int | None = None,
     timeout_s: float = 30.0,
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[EmbeddedBatch]:
+) -> Generator[EmbeddedBatch, None, None]:
     """Embed image files, given as (id, path); batches come as they are finished.
 
     Closing the iterator (or an exception on its way) kills the worker processes; they hold nothing.

@@ -26,7 +26,8 @@ def attribute_vector(prompt_vectors: np.ndarray) -> np.ndarray:
 
     As in open_clip's zero_shot_classifier (Radford et al. 2021, section 3.1.4).
     """
-    return unit_length(unit_length(prompt_vectors).mean(axis=0, keepdims=True))[0]
+    mean = unit_length(prompt_vectors).mean(axis=0, keepdims=True)
+    return np.asarray(unit_length(mean)[0])
 
 
 def logits(vectors: np.ndarray, attributes: np.ndarray, model: Model) -> np.ndarray:
@@ -88,4 +89,4 @@ def codes_of_statuses(column: pa.ChunkedArray) -> np.ndarray:
         table = np.array([_CODES[word] for word in encoded.dictionary.to_pylist()] + [UNKNOWN], dtype=np.int8)
     except KeyError as error:
         raise StoreError(f"a stored status is {error}; run `colonnade verify`") from None
-    return table[encoded.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)]
+    return np.asarray(table[encoded.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)])

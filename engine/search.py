@@ -98,7 +98,7 @@ def embedding_of(snapshot: Snapshot, model: Model, image_id: int) -> np.ndarray 
         place = int(np.searchsorted(ids, image_id))
         if place < len(ids) and ids[place] == image_id:
             column = read_table("embeddings", [file], ["embedding"])["embedding"].slice(place, 1)
-            return vectors_of(column)[0].copy()
+            return np.array(vectors_of(column)[0])
     return None
 
 

@@ -95,14 +95,20 @@ def _check_partition(
         if ids is not None:
             cells.setdefault(file.shard, []).append(ids)
     for shard, parts in cells.items():
-        merged = np.unique(np.concatenate(parts))
-        where = str(files[0].path.parent.relative_to(context.store))
-        if len(merged) < sum(len(np.unique(part)) for part in parts):
+        merged = _distinct(np.concatenate(parts))
+        if len(parts) > 1 and len(merged) < sum(len(_distinct(part)) for part in parts):
+            where = str(files[0].path.parent.relative_to(context.store))
             twice = sum(len(part) for part in parts) - len(merged)
             what = f"shard {shard}: {twice:,} image ids are in more than one file"
             context.findings.fault(where, what, _advice(files[0]))
         if files[0].table == "images":
             context.images[shard] = merged
+
+
+def _distinct(ids: np.ndarray) -> np.ndarray:
+    """As np.unique, but quick where the ids ascend already, as they do unless something is wrong."""
+    ids = ids if np.all(ids[:-1] <= ids[1:]) else np.sort(ids)
+    return ids[np.concatenate(([True], ids[1:] != ids[:-1]))] if len(ids) else ids
 
 
 def _check_file(context: _Context, file: DataFile, check: Check) -> np.ndarray | None:

@@ -78,7 +78,9 @@ def sound_store(path: Path, images: int = 40) -> Store:
         labels = [label(i, present=bool(i % 2)) for i in ids[:4]]
         stage.append("labels", "earth", 0, rows("labels", labels), read=())
         stage.append("sets", "best of", 0, rows("sets", [{"image_id": i} for i in ids[:5]]), read=())
-        places = [{"image_id": i, "latitude": i - 20.0, "longitude": 3.0 * i, "parameters": "{}"} for i in ids]
+        places = [
+            {"image_id": i, "latitude": i - 20.0, "longitude": 3.0 * i, "parameters": "{}"} for i in ids
+        ]
         stage.append("projections", MODEL.key, 0, rows("projections", places), read=())
         stage.commit()
     tag(store)
