@@ -213,7 +213,7 @@ def _compare(context: _Context, code: str, shard: int) -> _Cell | None:
         return None
     old_ids, old_status, old_definition = context.read(old_files)
     new_ids, new_status, new_definition = context.read(new_files)
-    ids = np.union1d(old_ids, new_ids)
+    ids = _union(old_ids, new_ids)
     columns = (
         ids,
         _aligned(ids, old_ids, old_status, _ABSENT),
@@ -263,8 +263,18 @@ def _explain(
     return _Cell(ids, before, after, why, reasons)
 
 
+def _union(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """As np.union1d, but quick for ascending ids that are the same or nearly so."""
+    if np.array_equal(one, two):
+        return one
+    both = np.sort(np.concatenate([one, two]), kind="stable")
+    return both[np.concatenate(([True], both[1:] != both[:-1]))]
+
+
 def _aligned(ids: np.ndarray, own: np.ndarray, values: np.ndarray, absent: int) -> np.ndarray:
     """`values` (of the ids `own`, a subset of `ids`) at the places of `ids`; `absent` elsewhere. int64 [n]."""
+    if len(ids) == len(own):
+        return values
     full = np.full(len(ids), absent, dtype=np.int64)
     full[np.searchsorted(ids, own)] = values
     return full
