@@ -20,7 +20,7 @@ __all__ = ["VectorFile", "VectorSource", "check_name", "collect", "open_vectors"
 MAX_DIMENSION = 16_384
 MAX_ROWS = 100_000_000
 MAX_NAME = 4096
-_BLOCK_NUMBERS = 1 << 23
+_BLOCK_NUMBERS = 1 << 21
 _BLOCK_ROWS = 16_384
 
 

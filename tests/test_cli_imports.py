@@ -10,7 +10,7 @@ import pytest
 from cli_process import colonnade
 from colonnade.engine.store import Store
 from test_import_crossfilter import UUIDS, database, pack
-from vector_files import image_file, new_store, prompt_file, vectors
+from vector_files import PROMPTS, image_file, new_store, prompt_file, vectors
 
 NAMES = ["a.jpg", "b.jpg"]
 
@@ -59,6 +59,17 @@ def test_wrong_input_is_exit_3_and_wrong_arguments_exit_2(store: Path, tmp_path:
             assert ran.err.count("\n") == 1
     assert colonnade(tmp_path / "nowhere", "import", "embeddings", images, "--model", "m").code == 4
     assert Store(store).snapshot().number == 1
+
+
+def test_prompts_without_a_vector_are_exit_5(store: Path, tmp_path: Path) -> None:
+    images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
+    assert colonnade(store, "import", "embeddings", images, "--model", "m", "--logit-scale", 100).code == 0
+    ran = colonnade(store, "tag")
+    assert (ran.code, ran.out) == (5, "")
+    assert all(repr(prompt) in ran.err for prompt in PROMPTS)
+    text = prompt_file(tmp_path / "t.parquet", vectors(3, seed=1))
+    assert colonnade(store, "import", "embeddings", "--model", "m", "--text", text).code == 0
+    assert colonnade(store, "tag").code == 0
 
 
 def test_import_crossfilter(store: Path, tmp_path: Path) -> None:

@@ -382,4 +382,4 @@ def test_imagenet_zero_shot(tmp_path: Path) -> None:
         .fetchone()
     )
     assert row is not None
-    assert row[0] == pytest.approx(0.612, abs=0.001)
+    assert row[0] == pytest.approx(0.612, abs=0.002)  # two classes of one name tie
