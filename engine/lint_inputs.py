@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from colonnade.engine.durable import read_bounded
-from colonnade.engine.vocabulary_yaml import MAX_BYTES, Mapping, Node, Scalar, Sequence, compose, decode
+from colonnade.engine.queries_file import read_queries
 
 if TYPE_CHECKING:
     import numpy as np
     from colonnade.engine.store import Store
     from colonnade.engine.vocabulary_model import Vocabulary
 
-__all__ = ["LintInputs", "lint_inputs", "saved_queries"]
+__all__ = ["LintInputs", "lint_inputs"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def lint_inputs(vocabulary: Vocabulary, store: Store | None, *, encode: bool) ->
             left_out=(f"prompts were compared by words, and their length was not checked: {remedy}",)
         )
     prompts = list(dict.fromkeys(p for a in vocabulary.base for p in vocabulary.prompts(a.code)))
-    queries = tuple(saved_queries(store).values())
+    queries = tuple(read_queries(store.path).values())
     settings = store.settings
     vectors: dict[str, np.ndarray] = {}
     if settings.active is not None:
@@ -75,25 +74,3 @@ def _encoded(
     fresh = dict(zip(missing, embedder.encode_prompts(missing), strict=True)) if missing else {}
     counts = dict(zip(prompts, embedder.count_tokens(prompts), strict=True))
     return LintInputs({**vectors, **fresh}, counts, embedder.context_length, queries)
-
-
-def saved_queries(store: Store) -> dict[str, str]:
-    """Name -> expression of the store's saved queries; none where the file is missing or not YAML."""
-    try:
-        source = read_bounded(store.path / "queries.yaml", MAX_BYTES)
-    except OSError:
-        return {}
-    text = decode(source, lambda fault: None)
-    root = compose(text, lambda fault: None) if text is not None else None
-    found: dict[str, str] = {}
-    for key, value in root.pairs if isinstance(root, Mapping) else ():
-        if isinstance(key, Scalar):
-            found[key.value] = " ".join(_words(value))
-    return found
-
-
-def _words(node: Node) -> list[str]:
-    if isinstance(node, Scalar):
-        return [node.value]
-    inner = node.items if isinstance(node, Sequence) else [value for _, value in node.pairs]
-    return [word for item in inner for word in _words(item)]

@@ -64,6 +64,7 @@ class Store:
             StoreError: there is a store already, or the disk cannot hold one.
         """
         from colonnade.engine.create import create_store
+        from colonnade.engine.views_file import refresh_views
         from colonnade.engine.vocabulary import parse_vocabulary
 
         parse_vocabulary(vocabulary, "vocabulary.yaml")
@@ -71,6 +72,7 @@ class Store:
         for root in roots:
             settings = _with_root(settings, Path(root))
         create_store(Path(path).absolute(), settings=settings, vocabulary=vocabulary)
+        refresh_views(Path(path).absolute())
         return cls(path)
 
     @property
@@ -140,7 +142,8 @@ class Store:
         from colonnade.engine.console import run_sql
 
         snapshot = self.snapshot(at)
-        return run_sql(snapshot, statement, self.vocabulary().codes)
+        known = self.vocabulary().codes if "wide" in statement.lower() else ()
+        return run_sql(snapshot, statement, [*dict.fromkeys((*known, *snapshot.partitions("scores")))])
 
     def plan(self) -> Plan:
         """What `sync` would do."""

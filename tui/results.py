@@ -78,7 +78,10 @@ def _write_table(result: Rows, *, whole: bool, total: Callable[[], int] | None) 
     most = TERMINAL_ROWS if sys.stdout.isatty() and not whole else None
     rows: list[list[str]] = []
     for block in plain_blocks(result):
-        rows += [[cell(value) for value in row] for row in block]
+        rows += [
+            [f"{value:.4f}" if kind == "FLOAT" and isinstance(value, float) else cell(value) for kind, value in pairs]
+            for pairs in (zip(result.types, row, strict=True) for row in block)
+        ]
         if most is not None and len(rows) > most:
             break
     numbers = {"BIGINT", "INTEGER", "HUGEINT", "FLOAT", "DOUBLE", "UBIGINT"}

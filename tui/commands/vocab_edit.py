@@ -274,10 +274,10 @@ def _warn_queries(store: Store, code: str) -> None:
     """Name the saved queries that use a code which the vocabulary no longer has."""
     import re
 
-    from colonnade.engine.lint_inputs import saved_queries
+    from colonnade.engine.queries_file import read_queries
 
     word = re.compile(rf"\b{re.escape(code)}\b")
-    users = [name for name, text in saved_queries(store).items() if word.search(text)]
+    users = [name for name, text in read_queries(store.path).items() if word.search(text)]
     if users:
         say(f"saved queries that still name {code}: {', '.join(users)}")
 
