@@ -13,7 +13,7 @@ from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.import_embeddings import import_embeddings
 from colonnade.engine.store import Store
 from colonnade.engine.tag import tag
-from colonnade.tui.commands.calibration import bars
+from colonnade.tui.calibration_text import bars
 from vector_files import image_file, new_store, prompt_file, scored, vectors
 
 

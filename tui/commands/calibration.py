@@ -23,12 +23,10 @@ from colonnade.tui.console import (
 if TYPE_CHECKING:
     from colonnade.engine.calibration import Fit
     from colonnade.engine.calibration_store import FitChange, StoredFit
-    from colonnade.engine.calibration_table import AttributeCalibration
     from colonnade.engine.store import Store
 
-__all__ = ["bars", "register"]
+__all__ = ["register"]
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _EXPORT_COLUMNS = ("code", "model", "method", "chosen", "center", "scale", "cut", "fitted_at")
 _CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...", show_default=False)]
 _DryRunOption = Annotated[
@@ -76,12 +74,13 @@ def show(
 
 def _show(store: Store, codes: Sequence[str] | None, at: int | None, *, json_: bool) -> None:
     from colonnade.engine.calibration_table import calibration_table
+    from colonnade.tui.calibration_text import as_cells, as_json
 
     snapshot = store.snapshot(at)
     vocabulary = store.vocabulary(snapshot if at is not None else None)
     table = calibration_table(store, snapshot, vocabulary, codes)
     if json_:
-        emit_json([_as_json(row) for row in table])
+        emit_json([as_json(row) for row in table])
         return
     if not table:
         say("the vocabulary has no base attributes")
@@ -89,65 +88,8 @@ def _show(store: Store, codes: Sequence[str] | None, at: int | None, *, json_: b
     numbers = ["min", "mean", "max", "std"]
     counts = ["accepted", "tentative", "rejected", "unscored", "labels"]
     columns = ["attribute", *numbers, "histogram", "center", "scale", "method", "cut", *counts, "state"]
-    rows = [_row(row) for row in table]
+    rows = [as_cells(row) for row in table]
     print_table(columns, rows, right={*numbers, "center", "scale", "cut", *counts})
-
-
-def _row(row: AttributeCalibration) -> list[str]:
-    found, fit = row.distribution, row.fit
-    counts = (found.accepted, found.tentative, found.rejected, row.unscored, row.labels)
-    return [
-        row.code,
-        *(_number(value) for value in (found.low, found.mean, found.high, found.std)),
-        bars(found.histogram),
-        *((_number(fit.center), _number(fit.scale), _method(fit)) if fit else ("-", "-", "-")),
-        _number(row.cut),
-        *(f"{count:,}" for count in counts),
-        ", ".join(row.stale) or ("fresh" if found.scored else "-"),
-    ]
-
-
-def _method(fit: Fit) -> str:
-    return fit.method if fit.chosen else f"{fit.method} (default)"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
-
-
-def bars(histogram: Sequence[int]) -> str:
-    """A histogram in block characters, a character a bin; a bin that holds anything shows at least the lowest."""
-    top = max(histogram, default=0)
-    return "".join(
-        _BLOCKS[min(count * len(_BLOCKS) // (top + 1), len(_BLOCKS) - 1)] if count else " "
-        for count in histogram
-    )
-
-
-def _as_json(row: AttributeCalibration) -> dict[str, Any]:
-    found, fit = row.distribution, row.fit
-    return {
-        "code": row.code,
-        "label": row.label,
-        "scored": found.scored,
-        "unscored": row.unscored,
-        "min": found.low,
-        "mean": found.mean,
-        "max": found.high,
-        "std": found.std,
-        "histogram": list(found.histogram),
-        "method": fit.method if fit else None,
-        "chosen": fit.chosen if fit else False,
-        "center": fit.center if fit else None,
-        "scale": fit.scale if fit else None,
-        "cut": row.cut,
-        "tentative_cut": row.tentative_cut,
-        "accepted": found.accepted,
-        "tentative": found.tentative,
-        "rejected": found.rejected,
-        "labels": row.labels,
-        "stale": list(row.stale),
-    }
 
 
 def set_(
