@@ -57,7 +57,9 @@ print(duckdb.execute(f\"\"\"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=12_217)
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--keep", type=Path, help="build the store here and leave it")
@@ -81,7 +83,12 @@ def measure(folder: Path, images: int, dimension: int) -> None:
     out = folder / "floor"
     out.mkdir(exist_ok=True)
     floor = run([sys.executable, "-c", FLOOR_TAG, store, str(out), str(prompts)])
-    row(f"add {ADDED} attributes, prompts cached", added.seconds, floor.seconds, f"{added.peak_mb:,.0f} MB peak")
+    row(
+        f"add {ADDED} attributes, prompts cached",
+        added.seconds,
+        floor.seconds,
+        f"{added.peak_mb:,.0f} MB peak",
+    )
 
     expression = "c00 >= 0.02 and c01 < 0.5 and not c02"
     query = [COLONNADE, "-s", store, "query", expression]
@@ -108,7 +115,17 @@ def build(folder: Path, images: int, dimension: int) -> None:
     (folder / "vocabulary.yaml").write_text(vocabulary(BASE))
     store = str(folder / "store")
     run([COLONNADE, "-q", "init", store, "--vocabulary", str(folder / "vocabulary.yaml"), "--model", "hash"])
-    imported = [COLONNADE, "-q", "-s", store, "import", "embeddings", str(folder / "images.parquet"), "--path", "path"]
+    imported = [
+        COLONNADE,
+        "-q",
+        "-s",
+        store,
+        "import",
+        "embeddings",
+        str(folder / "images.parquet"),
+        "--path",
+        "path",
+    ]
     run([*imported, "--model", "bench", "--logit-scale", "100", "--text", str(folder / "prompts.parquet")])
     first = run([COLONNADE, "-q", "-s", store, "tag"])
     row(f"tag {BASE} attributes over {images:,} images", first.seconds, note=f"{first.peak_mb:,.0f} MB peak")
@@ -117,13 +134,19 @@ def build(folder: Path, images: int, dimension: int) -> None:
 def source(images: int, dimension: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors float32 [N, D] of images and [37, D] of prompts."""
     if dimension == 512 and DATA.is_dir():
-        real = np.stack(pq.read_table(DATA / "imagenet_images.parquet")["embedding"].to_numpy()).astype(np.float32)
-        texts = np.stack(pq.read_table(DATA / "imagenet_text.parquet")["embedding"].to_numpy()).astype(np.float32)
+        real = np.stack(pq.read_table(DATA / "imagenet_images.parquet")["embedding"].to_numpy()).astype(
+            np.float32
+        )
+        texts = np.stack(pq.read_table(DATA / "imagenet_text.parquet")["embedding"].to_numpy()).astype(
+            np.float32
+        )
         vectors = np.empty((images, dimension), dtype=np.float32)
         for start in range(0, images, 100_000):
             end = min(start + 100_000, images)
             block = real[np.arange(start, end) % len(real)]
-            vectors[start:end] = block + rng.standard_normal(block.shape, dtype=np.float32) * np.float32(0.005)
+            vectors[start:end] = block + rng.standard_normal(block.shape, dtype=np.float32) * np.float32(
+                0.005
+            )
         return vectors, texts[: BASE + ADDED]
     return (
         rng.standard_normal((images, dimension), dtype=np.float32),

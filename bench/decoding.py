@@ -17,11 +17,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from embedding import PHOTOS, save_model
+from PIL import Image
+
 from colonnade.engine import decode as decoding
 from colonnade.engine.embedder import Embedder, load_embedder
 from colonnade.engine.errors import ModelError
-from embedding import PHOTOS, save_model
-from PIL import Image
 
 MARGINS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+
 from colonnade.engine.decode import decode
 from colonnade.engine.embedder import Embedder, load_embedder
 from colonnade.engine.pipeline import embed_files
-from PIL import Image
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "photos"
 KINDS = {"12 MP": (4000, 3000), "500 px": (500, 375)}

@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from colonnade.engine.demo import captions, scenes, tokenizer
 from PIL import Image
+
+from colonnade.engine.demo import captions, scenes, tokenizer
 
 DEMO = Path(__file__).resolve().parents[1] / "engine" / "demo"
 NAMES = (*scenes.ATTRIBUTES, *scenes.EVERYDAY)

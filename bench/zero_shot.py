@@ -52,7 +52,19 @@ def measure(folder: Path) -> None:
     run([COLONNADE, "-q", "init", store, "--vocabulary", str(folder / "classes.yaml"), "--model", "hash"])
     source = [str(DATA / "imagenet_images.parquet"), "--path", "name", "--text", str(folder / "text.parquet")]
     imported = run(
-        [COLONNADE, "-q", "-s", store, "import", "embeddings", *source, "--model", "vit-b-32", "--logit-scale", "100"]
+        [
+            COLONNADE,
+            "-q",
+            "-s",
+            store,
+            "import",
+            "embeddings",
+            *source,
+            "--model",
+            "vit-b-32",
+            "--logit-scale",
+            "100",
+        ]
     )
     row("import 4,000 images and 1,000 prompts", imported.seconds, note=f"{imported.peak_mb:,.0f} MB peak")
     tagged = run([COLONNADE, "-q", "-s", store, "tag"])

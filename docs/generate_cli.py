@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+
 from colonnade.tui.cli import build_app
 
 TARGET = Path(__file__).with_name("cli.md")
@@ -18,7 +19,7 @@ Generated from the commands (`make docs`). The store is `--store/-s DIR` before 
 
 | exit | meaning |
 |---|---|
-| 0 | done; for `plan`, `vocab check`, `vocab lint`, `verify`: nothing to do, nothing wrong. Unreadable images are rows, not failures |
+| 0 | done; for `plan`, `vocab check`, `vocab lint`, `verify`: nothing to do, nothing wrong |
 | 1 | finished, and there is something to tell |
 | 2 | wrong arguments |
 | 3 | the input is wrong: vocabulary, expression, image root, file to import |

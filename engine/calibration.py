@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.settings import Model
 

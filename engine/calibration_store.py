@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.calibration import (
     ACCEPTED,
     REJECTED,

@@ -18,8 +18,9 @@ from colonnade.engine.score_join import ScoreSource
 from colonnade.engine.views import VIEWS, FileSource, view_select, wide_select
 
 if TYPE_CHECKING:
-    from colonnade.engine.snapshots import Snapshot
     from duckdb import DuckDBPyConnection
+
+    from colonnade.engine.snapshots import Snapshot
 
 __all__ = ["MAX_SQL_CHARACTERS", "run_sql"]
 

@@ -53,7 +53,8 @@ def create_store(path: Path, *, settings: Settings, vocabulary: bytes) -> None:
             except BaseException:
                 _undo(path, made)
                 raise
-        fsync_directory(path.parent)
+        with contextlib.suppress(OSError):  # a folder that only its owner may read still can hold a store
+            fsync_directory(path.parent)
 
 
 def _build(path: Path, settings: Settings, vocabulary: bytes) -> None:

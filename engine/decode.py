@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA
-from colonnade.engine.images import one_line, reason_of
 from numpy.typing import NDArray
 
+from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA
+from colonnade.engine.images import one_line, reason_of
+
 if TYPE_CHECKING:
-    from colonnade.engine.embedder import Preprocessing
     from PIL import Image
+
+    from colonnade.engine.embedder import Preprocessing
 
 __all__ = ["DRAFT_MARGIN", "FORMATS", "DecodeError", "Geometry", "decode", "geometry"]
 

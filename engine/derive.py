@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from colonnade.engine.vocabulary import Rule
     from numpy.typing import NDArray
+
+    from colonnade.engine.vocabulary import Rule
 
 __all__ = ["ACCEPTED", "REJECTED", "STATUS_CODES", "TENTATIVE", "UNKNOWN", "derive"]
 

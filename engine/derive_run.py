@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+
 from colonnade.engine.derive import derive
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.freshness import AttributeWork, Task, derived_work

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.diff_reasons import definition_change
 from colonnade.engine.errors import InputError
 from colonnade.engine.provenance import read_definitions

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from colonnade.engine.errors import ColonnadeError, InputError, StoreError
 
 if TYPE_CHECKING:
-    from colonnade.engine.snapshots import DataFile
     from duckdb import DuckDBPyConnection
+
+    from colonnade.engine.snapshots import DataFile
 
 __all__ = ["connect", "duck_errors", "identifier", "literal", "one_line", "parquet"]
 

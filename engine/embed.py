@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, InputError, ModelError

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from colonnade.engine.errors import ModelError
 from numpy.typing import NDArray
+
+from colonnade.engine.errors import ModelError
 
 __all__ = ["Embedder", "Preprocessing", "Vectors", "load_embedder"]
 

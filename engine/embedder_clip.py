@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from colonnade.engine.embedder import Preprocessing, Vectors
 from colonnade.engine.embedder_source import Source, find_source, reachable
 from colonnade.engine.embedder_weights import digest, load_weights
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +130,7 @@ class ClipEmbedder:
     def _fast_tower(self) -> Any:
         """The faster forward pass, where there is one and it gives the same vectors."""
         import torch
+
         from colonnade.engine.embedder_vit import FastTower, fits
 
         if self._device.type != "cpu" or not fits(self._model.visual):

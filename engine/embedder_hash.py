@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from colonnade.engine.embedder import Preprocessing, Vectors
 from numpy.typing import NDArray
+
+from colonnade.engine.embedder import Preprocessing, Vectors
 
 __all__ = ["HashEmbedder"]
 

@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from colonnade.engine.embedder import Preprocessing
 from numpy.typing import NDArray
+
+from colonnade.engine.embedder import Preprocessing
 
 if TYPE_CHECKING:
     import torch

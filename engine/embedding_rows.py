@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
@@ -22,10 +23,10 @@ def add_vectors(
     Rows that the cell has already are replaced, together with the image's scores, which describe the old vector.
     """
     cell = snapshot.cell("embeddings", model.key, shard)
-    order = np.argsort(ids)
-    data = pa.table(
-        [pa.array(ids[order]), vectors_column(vectors[order])], schema=embeddings_schema(model.dimension)
-    )
+    if np.any(np.diff(ids) < 0):
+        order = np.argsort(ids)
+        ids, vectors = ids[order], vectors[order]
+    data = pa.table([pa.array(ids), vectors_column(vectors)], schema=embeddings_schema(model.dimension))
     present = _present(cell, ids)
     if len(present):
         old = read_files(cell)

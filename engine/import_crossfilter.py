@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+
 from colonnade.engine.errors import InputError
 from colonnade.engine.import_embeddings import Imported, describe_model, store_vectors
 from colonnade.engine.import_files import MAX_NAME, MAX_ROWS, check_name, unit_vectors

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.import_files import VectorSource, collect, open_vectors
-from colonnade.engine.import_rows import IMPORT_ROOT, Counts, Resolve, match_paths, stage_images
+from colonnade.engine.import_rows import Counts, Resolve, match_paths, stage_images
 from colonnade.engine.prompts import ATTRIBUTE, BACKGROUND, replace_prompts
 from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.snapshots import Snapshot
@@ -20,7 +21,6 @@ from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 
 __all__ = [
-    "IMPORT_ROOT",
     "Imported",
     "describe_model",
     "import_embeddings",

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from colonnade.engine.errors import InputError
 from colonnade.engine.scoring import unit_length
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError
@@ -21,10 +22,7 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.tables import SCHEMAS, read_embeddings, read_table
 
-__all__ = ["IMPORT_ROOT", "Counts", "Matches", "Resolve", "match_paths", "stage_images"]
-
-IMPORT_ROOT = "import"
-"""What stands in the root column of images that have no file."""
+__all__ = ["Counts", "Matches", "Resolve", "match_paths", "stage_images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ def _image_rows(ids: np.ndarray, names: Sequence[str]) -> pa.Table:
     schema = SCHEMAS["images"]
     columns: dict[str, pa.Array] = {
         "image_id": pa.array(ids),
-        "root": pa.array([IMPORT_ROOT] * len(ids)),
+        "root": pa.nulls(len(ids), pa.string()),
         "path": pa.array(list(names)),
         # An id may be a bare UUID, where a file's name has an extension after it.
         "uuid": pa.array([uuid_of(name) or uuid_of(f"{name}.x") for name in names], pa.string()),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
 from colonnade.engine.columns import shard_of
 from colonnade.engine.duck import connect, duck_errors, parquet
 from colonnade.engine.errors import ConflictError, InputError

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
+
 from colonnade.engine.satisfiability import impossible_rules
 from colonnade.engine.vocabulary_faults import shown
 from colonnade.engine.vocabulary_model import BaseAttribute, Vocabulary
-from numpy.typing import NDArray
 
 __all__ = ["NEAR_DUPLICATE_COSINE", "Finding", "lint"]
 

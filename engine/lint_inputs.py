@@ -9,6 +9,7 @@ from colonnade.engine.queries_file import read_queries
 
 if TYPE_CHECKING:
     import numpy as np
+
     from colonnade.engine.store import Store
     from colonnade.engine.vocabulary_model import Vocabulary
 

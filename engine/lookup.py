@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
+
 from colonnade.engine.embed import image_path
 from colonnade.engine.errors import InputError
 from colonnade.engine.nearest import nearest
@@ -14,7 +15,7 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
 
-__all__ = ["ImageRow", "find_image"]
+__all__ = ["ImageRow", "find_image", "shown_path"]
 
 _COLUMNS = ["image_id", "root", "path", "path_bytes", "uuid", "content_hash", "source", "state", "error"]
 
@@ -24,7 +25,8 @@ class ImageRow:
     """An image's row, and where its file is."""
 
     image_id: int
-    root: str
+    root: str | None
+    """None for an imported row."""
     path: str
     uuid: str | None
     content_hash: str | None
@@ -33,6 +35,11 @@ class ImageRow:
     error: str | None
     file: Path | None
     """None for an imported row, or a root that is no more."""
+
+
+def shown_path(root: str | None, path: str) -> str:
+    """An image's root and path for people."""
+    return path if root is None else f"{root}/{path}"
 
 
 def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
@@ -67,7 +74,7 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
             f"{name!r}: no such image in the store" + (f"; did you mean {hint!r}?" if hint else "")
         )
     if len(rows) > 1:
-        some = ", ".join(f"{row['root']}/{row['path']} (id {row['image_id']})" for row in rows[:3])
+        some = ", ".join(f"{shown_path(row['root'], row['path'])} (id {row['image_id']})" for row in rows[:3])
         raise InputError(f"{name!r}: {len(rows)} images are called so: {some}; give the id")
     row = rows[0]
     file = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from colonnade.engine.errors import InputError
 from colonnade.engine.import_files import MAX_DIMENSION
 

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from colonnade.engine.decode import DecodeError, decode
 from colonnade.engine.embedder import Embedder, Preprocessing, Vectors
 from colonnade.engine.facts import MAX_PIXELS
 from colonnade.engine.isolate import IsolatedPool
-from numpy.typing import NDArray
 
 __all__ = ["BATCH_SIZE", "EmbeddedBatch", "embed_files"]
 

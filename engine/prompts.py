@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.errors import ConflictError, InputError, ModelError
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model

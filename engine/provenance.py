@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+
 from colonnade.engine.calibration import Fit
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot

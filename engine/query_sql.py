@@ -36,8 +36,9 @@ from colonnade.engine.query_fields import SCORE_FIELDS, Field, SortKey
 from colonnade.engine.score_join import ScoreSource
 
 if TYPE_CHECKING:
-    from colonnade.engine.snapshots import Snapshot
     from duckdb import DuckDBPyConnection
+
+    from colonnade.engine.snapshots import Snapshot
 
 __all__ = ["Statement", "compile_query", "no_scores"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.errors import ConflictError, InputError, ModelError
 from colonnade.engine.settings import Model, Root, Settings, new_root, update_settings
 from colonnade.engine.snapshots import Snapshot

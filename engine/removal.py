@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage

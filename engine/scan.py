@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from colonnade.engine.errors import InputError
 from colonnade.engine.facts import MAX_PIXELS
 from colonnade.engine.images import Problem, walk

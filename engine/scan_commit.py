@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.columns import SHARD_BITS, shard_of
 from colonnade.engine.errors import ConflictError
 from colonnade.engine.scan_rows import (

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from colonnade.engine.images import FileEntry, Problem
 from numpy.typing import NDArray
+
+from colonnade.engine.images import FileEntry, Problem
 
 __all__ = ["Gone", "KnownImages", "Moves", "RootDiff", "diff_images", "file_name"]
 

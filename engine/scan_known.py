@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from colonnade.engine.facts import NEEDS_EXTRA
 from colonnade.engine.scan_diff import KnownImages, Moves
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import read_files
-from numpy.typing import NDArray
 
 __all__ = ["read_gone", "read_known"]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.columns import shard_of
 from colonnade.engine.facts import ImageFacts
 from colonnade.engine.images import FileEntry, uuid_of

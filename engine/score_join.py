@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from colonnade.engine.duck import literal, parquet
 
 if TYPE_CHECKING:
-    from colonnade.engine.snapshots import DataFile, Snapshot
     from duckdb import DuckDBPyConnection
+
+    from colonnade.engine.snapshots import DataFile, Snapshot
 
 __all__ = ["SCORE_COLUMNS", "ScoreSource", "ScoreTable"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.calibration import ACCEPTED, REJECTED, TENTATIVE, UNKNOWN
 from colonnade.engine.errors import StoreError
 from colonnade.engine.settings import Model

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.errors import InputError, ModelError
 from colonnade.engine.prompts import encode_missing, prompt_vectors
 from colonnade.engine.scoring import attribute_vector
@@ -32,7 +33,7 @@ class Hit:
     """An image and how near it is."""
 
     image_id: int
-    root: str
+    root: str | None
     path: str
     path_bytes: bytes | None
     cosine: float

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+
 from colonnade.engine.columns import shard_of
 from colonnade.engine.durable import exclusive_lock, fsync_all, store_errors
 from colonnade.engine.errors import ConflictError, StoreError

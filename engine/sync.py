@@ -168,4 +168,3 @@ def run_plan(
     if now.derived:
         outcome.derived = derive_attributes(store, on_conflict=narrate.say)
     return outcome
-

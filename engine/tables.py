@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from colonnade.engine.errors import StoreError
 from colonnade.engine.schemas import SCHEMAS, column_fault, embeddings_schema, prompts_schema
 from colonnade.engine.snapshots import DataFile

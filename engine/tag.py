@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from colonnade.engine.calibration import apply_fit, status_codes
 from colonnade.engine.errors import ConflictError, InputError, StoreError
 from colonnade.engine.freshness import AttributeWork, CellState, CellWork, Task, base_work, cell_states
-from colonnade.engine.prompts import encode_missing, prompt_vectors, store_prompts
+from colonnade.engine.prompts import encode_missing, prompt_vectors, require_prompts, store_prompts
 from colonnade.engine.provenance import read_definitions, store_definitions
 from colonnade.engine.scoring import attribute_vector, logits, scores_table
 from colonnade.engine.settings import Model
@@ -122,9 +123,12 @@ def tag(
         encoded |= encode_missing(model, lacking, load)
         try:
             with open_stage(store.path, command="tag") as stage:
-                run = _Run(snapshot, vocabulary, model, stage, prompt_vectors(snapshot, model) | encoded)
+                cached = prompt_vectors(snapshot, model)
+                run = _Run(snapshot, vocabulary, model, stage, encoded | cached)
                 run.score(work, progress or (lambda done, total: None))
-                store_prompts(stage, model, encoded)
+                store_prompts(stage, model, {p: v for p, v in encoded.items() if p not in cached})
+                used = [p for w in work if w.needs_prompts for p in vocabulary.prompts(w.code)]
+                require_prompts(stage, model, {p: run.vectors[p] for p in used})
                 store_definitions(stage, [d for w in work for d in (w.logit, w.definition) if d is not None])
                 stage.commit(vocabulary=vocabulary.source)
         except ConflictError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from colonnade.engine.columns import SHARD_BITS, SHARD_IMAGES, TABLES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally

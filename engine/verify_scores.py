@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.calibration import UNKNOWN, Fit, apply_fit, fit_from_json, status_codes
 from colonnade.engine.columns import STATUSES
 from colonnade.engine.errors import StoreError

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from colonnade.engine.findings import Findings, Tally
 from colonnade.engine.settings import Model
 from colonnade.engine.tables import vectors_of

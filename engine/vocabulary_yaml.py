@@ -13,8 +13,9 @@ from functools import cache
 from typing import Any, NoReturn
 
 import yaml
-from colonnade.engine.vocabulary_faults import Fault, shown
 from yaml.resolver import Resolver
+
+from colonnade.engine.vocabulary_faults import Fault, shown
 
 __all__ = ["MAX_BYTES", "Mapping", "Node", "Scalar", "Sequence", "compose", "decode"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from colonnade.engine.store import Store
 from PIL import Image
+
+from colonnade.engine.store import Store
 
 VOCABULARY = """\
 thresholds: {accepted: 0.80, tentative: 0.50}

@@ -20,6 +20,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from colonnade.engine.verify import verify
 
 KILLS = int(os.environ.get("COLONNADE_KILLS", "20"))

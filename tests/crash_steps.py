@@ -16,12 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from crash_writer import CODES, commit_mark, mark_of
+
 from colonnade.engine.compact import compact
 from colonnade.engine.garbage import collect
 from colonnade.engine.history import restore
 from colonnade.engine.store import Store
 from colonnade.engine.verify import verify
-from crash_writer import CODES, commit_mark, mark_of
 
 CHANGES = {"os.rename", "os.link", "os.symlink", "os.mkdir", "os.rmdir", "os.remove", "os.chmod"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
 from colonnade.engine.calibration import Fit, apply_fit, status_codes
 from colonnade.engine.columns import SHARD_IMAGES, shard_of
 from colonnade.engine.errors import ConflictError

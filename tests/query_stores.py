@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
 from colonnade.engine.columns import shard_of
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import open_stage

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
+
 from colonnade.engine.scan import ScanOutcome, apply_scan, plan_scan
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files, read_table
-from PIL import Image
 
 Rows = dict[str, dict[str, Any]]
 TAGGED = ("earth", "moon")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from query_stores import image
+
 from colonnade.engine.columns import shard_of
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.prompts import store_prompts
@@ -17,7 +19,6 @@ from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, embeddings_schema, vectors_column
 from colonnade.engine.tag import tag
-from query_stores import image
 
 MODEL = Model("toy", "", 8, 100.0)
 VOCABULARY = b"""\

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vector_files import image_file, new_store, prompt_file, scored, vectors
+
 from colonnade.engine.calibration import (
     ACCEPTED,
     REJECTED,
@@ -35,9 +39,6 @@ from colonnade.engine.settings import Model
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import plan_tag, tag
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from vector_files import image_file, new_store, prompt_file, scored, vectors
 
 MODEL = Model("m", "", 8, 30.0)
 CHOSEN = Fit("fixed", 3.0, 2.0, chosen=True)

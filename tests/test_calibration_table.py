@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from query_stores import image
+from vector_files import image_file, new_store, prompt_file, vectors
+
 from colonnade.engine.calibration import Fit, apply_fit, status_codes
 from colonnade.engine.calibration_store import store_fits
 from colonnade.engine.calibration_table import BINS, calibration_table
@@ -18,8 +21,6 @@ from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS
 from colonnade.engine.tag import tag
-from query_stores import image
-from vector_files import image_file, new_store, prompt_file, vectors
 
 MODEL = Model("m", "", 8, 30.0)
 

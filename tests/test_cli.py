@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import typer.main
+
 from colonnade.tui.cli import AREAS, areas_of, build_app
 
 

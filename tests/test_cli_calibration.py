@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from cli_process import colonnade, process
+from vector_files import image_file, new_store, prompt_file, scored, vectors
+
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.import_embeddings import import_embeddings
 from colonnade.engine.store import Store
 from colonnade.engine.tag import tag
 from colonnade.tui.calibration_text import bars
-from vector_files import image_file, new_store, prompt_file, scored, vectors
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_process import colonnade
-from colonnade.engine.store import Store
 from test_import_crossfilter import UUIDS, database, pack
 from vector_files import PROMPTS, image_file, new_store, prompt_file, vectors
+
+from colonnade.engine.store import Store
 
 NAMES = ["a.jpg", "b.jpg"]
 
@@ -121,7 +122,7 @@ def test_labels(store: Path, tmp_path: Path) -> None:
         "ann",
     ]
     out = colonnade(store, "labels", "export", "--format", "csv").out
-    assert out.splitlines()[1].startswith("earth,0,import,a.jpg,,yes,ann,")
+    assert out.splitlines()[1].startswith("earth,0,,a.jpg,,yes,ann,")
     for kind in ("csv", "jsonl", "parquet"):
         target = tmp_path / f"out.{kind}"
         assert colonnade(store, "labels", "export", "--output", target).code == 0

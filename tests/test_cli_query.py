@@ -15,12 +15,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from query_stores import Content, build_store, image
+
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.formats import Listing, output_file, shortest, write_paths, write_text
 from colonnade.engine.queries_file import read_queries, save_query
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
-from query_stores import Content, build_store, image
 
 COLONNADE = (sys.executable, "-m", "colonnade.tui.cli")
 VOCABULARY = """

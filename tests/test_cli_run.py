@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from collections_on_disk import VOCABULARY, make_store, write_image
-from colonnade.engine.store import Store
 from PIL import Image
+
+from colonnade.engine.store import Store
 
 COLONNADE = Path(sys.executable).with_name("colonnade")
 
 
-def colonnade(*words: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def colonnade(
+    *words: object, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     env = {key: value for key, value in os.environ.items() if key != "COLONNADE_STORE"} | environment
     command = [str(COLONNADE), *(str(word) for word in words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=120)
@@ -46,7 +49,9 @@ def test_from_nothing_to_an_answer(tmp_path: Path, vocabulary: Path) -> None:
     write_image(tmp_path / "photos" / "deep" / "b.jpg", 2)
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     store = tmp_path / "store"
-    made = colonnade("init", store, "--root", tmp_path / "photos", "--vocabulary", vocabulary, "--model", "hash")
+    made = colonnade(
+        "init", store, "--root", tmp_path / "photos", "--vocabulary", vocabulary, "--model", "hash"
+    )
     assert (made.returncode, made.stdout) == (0, "")
     planned = colonnade("plan", "-s", store)
     assert planned.returncode == 1
@@ -125,11 +130,15 @@ def test_search_and_similar_rank_by_cosine(synced: Store) -> None:
     cosines = [row["cosine"] for row in found]
     assert len(found) == 6
     assert cosines == sorted(cosines, reverse=True)
-    alike = colonnade("similar", "000.jpg", "--limit", "2", "-f", "paths", "-s", synced.path).stdout.splitlines()
+    alike = colonnade(
+        "similar", "000.jpg", "--limit", "2", "-f", "paths", "-s", synced.path
+    ).stdout.splitlines()
     assert len(alike) == 2
     assert all(Path(path).is_file() for path in alike)
     assert not any(path.endswith("/000.jpg") for path in alike)
-    outside = colonnade("similar", synced.settings.roots[0].path / ".." / "photos" / "000.jpg", "-s", synced.path)
+    outside = colonnade(
+        "similar", synced.settings.roots[0].path / ".." / "photos" / "000.jpg", "-s", synced.path
+    )
     assert outside.returncode == 0
 
 
@@ -156,12 +165,19 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path, sent: signal.Signal
     store = make_store(tmp_path, images=0)
     write_slow_images(tmp_path / "photos", 120)
     process = subprocess.Popen(
-        [COLONNADE, "-s", store.path, "sync", "--batch", "2"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [COLONNADE, "-s", store.path, "sync", "--batch", "2"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         listed = sorted((store.path / "jobs").glob("*.json"))
-        if listed and (record := json.loads(listed[-1].read_text()))["phase"] == "embed" and record["done"] >= 4:
+        if (
+            listed
+            and (record := json.loads(listed[-1].read_text()))["phase"] == "embed"
+            and record["done"] >= 4
+        ):
             break
         time.sleep(0.01)
     process.send_signal(sent)

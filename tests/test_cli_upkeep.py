@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sound_stores import VOCABULARY, add_images, sound_store
+from test_history import change_vocabulary, mark_missing, refresh
+
 from colonnade.engine.store import Store
 from colonnade.engine.verify import verify
 from colonnade.tui import cli
-from sound_stores import VOCABULARY, add_images, sound_store
-from test_history import change_vocabulary, mark_missing, refresh
 
 MAIN = "from colonnade.tui import cli; cli.main()"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
@@ -36,9 +37,7 @@ derived_attributes:
     rule: {all_of: [earth, moon]}
 """
 
-MAIN = (
-    "import sys; from colonnade.tui import cli; sys.argv[0] = 'colonnade'; cli.main()"
-)
+MAIN = "import sys; from colonnade.tui import cli; sys.argv[0] = 'colonnade'; cli.main()"
 """The real entry point, loading these commands alone."""
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from query_stores import Content, build_store, image
+
 from colonnade.engine.console import run_sql
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, embeddings_schema, prompts_schema
 from colonnade.engine.views import VIEW_COLUMNS, VIEWS, views_sql
-from query_stores import Content, build_store, image
 
 CONTENT = Content(
     [

@@ -17,12 +17,6 @@ import duckdb
 import polars as pl
 import pyarrow.dataset as pads
 import pytest
-from colonnade.engine.errors import StoreError
-from colonnade.engine.garbage import collect
-from colonnade.engine.snapshots import open_snapshot
-from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files
-from colonnade.engine.verify import verify
 from crash_helpers import (
     KILLS,
     assert_sound,
@@ -34,6 +28,13 @@ from crash_helpers import (
     writer_command,
 )
 from crash_writer import CODES, commit_mark, definitions_of, mark_of, marked_store
+
+from colonnade.engine.errors import StoreError
+from colonnade.engine.garbage import collect
+from colonnade.engine.snapshots import open_snapshot
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_files
+from colonnade.engine.verify import verify
 
 STEPS = Path(__file__).with_name("crash_steps.py")
 
@@ -198,7 +199,7 @@ def assert_one_line(error: StoreError) -> None:
 @pytest.mark.slow
 def test_init_on_a_full_disk(disk: Path) -> None:
     failures = 0
-    for leave in range(0, 160 << 10, 8 << 10):
+    for leave in range(0, 160 << 10, 4 << 10):
         ballast = fill_disk(disk, leave)
         path = disk / "store"
         try:

@@ -15,9 +15,10 @@ import duckdb
 import numpy as np
 import pytest
 from collections_on_disk import make_store, write_image
+from crash_helpers import KILLS, assert_sound, run_and_kill
+
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, vectors_of
-from crash_helpers import KILLS, assert_sound, run_and_kill
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,9 @@ def content(store: Store) -> tuple[dict[str, str], dict[str, np.ndarray], Scores
     images = read_files(snapshot.files("images")).to_pylist()
     paths = {row["image_id"]: row["path"] for row in images}
     rows = read_files(snapshot.files("embeddings"))
-    vectors = dict(zip((paths[i] for i in rows["image_id"].to_pylist()), vectors_of(rows["embedding"]), strict=True))
+    vectors = dict(
+        zip((paths[i] for i in rows["image_id"].to_pylist()), vectors_of(rows["embedding"]), strict=True)
+    )
     scores: Scores = {}
     for code in snapshot.partitions("scores"):
         data = read_files(snapshot.files("scores", code)).to_pylist()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from colonnade.engine.columns import TABLES
 from colonnade.engine.errors import ColonnadeError, InputError, StoreError
 from colonnade.engine.store import Store
@@ -80,7 +81,8 @@ def test_photographs_beside_an_interrupted_init(tmp_path: Path) -> None:
 
 def test_an_interrupted_init_is_taken_up(tmp_path: Path) -> None:
     path = Store.create(tmp_path / "s", model="hash").path
-    (path / "colonnade.toml").unlink()
+    for name in ("colonnade.toml", "views.sql"):  # what init writes last
+        (path / name).unlink(missing_ok=True)
     (path / ".vocabulary.yaml.0123abcd.tmp").write_text("half")
     with pytest.raises(StoreError, match="no store here"):
         Store(path)
@@ -90,8 +92,9 @@ def test_an_interrupted_init_is_taken_up(tmp_path: Path) -> None:
 
 def test_a_store_that_lost_its_settings_is_not_overwritten(tmp_path: Path) -> None:
     """Without colonnade.toml it looks like an interrupted init, but for the data."""
-    from colonnade.engine.stage import open_stage
     from sound_stores import rows
+
+    from colonnade.engine.stage import open_stage
 
     store = Store.create(tmp_path / "s", model="hash")
     with open_stage(store.path, command="test") as stage:

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colonnade.engine.decode import DRAFT_MARGIN, DecodeError, decode, geometry
-from colonnade.engine.embedder import Preprocessing
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+
+from colonnade.engine.decode import DRAFT_MARGIN, DecodeError, decode, geometry
+from colonnade.engine.embedder import Preprocessing
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
 SQUARE = Preprocessing(height=64, width=64)

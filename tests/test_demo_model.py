@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
 from colonnade.engine.demo import captions, tokenizer
 from colonnade.engine.demo.collection import PHOTOS, TRUTH_FILE, load_truth, render_collection
 from colonnade.engine.demo.fits import demo_fit
 from colonnade.engine.demo.scenes import ATTRIBUTES, paint, plan_scene, scene_rng
 from colonnade.engine.errors import InputError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageOps
 
 DEMO = Path(str(resources.files("colonnade.engine.demo")))
 FRESH_SEED = 77

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from colonnade.engine.derive import ACCEPTED, REJECTED, TENTATIVE, UNKNOWN, derive
-from colonnade.engine.vocabulary import Rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from colonnade.engine.derive import ACCEPTED, REJECTED, TENTATIVE, UNKNOWN, derive
+from colonnade.engine.vocabulary import Rule
 
 CODES = ("a", "b", "c", "d")
 Cell = tuple[float, int]

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from colonnade.engine.durable import atomic_write, exclusive_lock, fsync_all, read_bounded, store_errors
 from colonnade.engine.errors import ConflictError, StoreError
 

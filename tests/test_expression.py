@@ -7,6 +7,9 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from colonnade.engine.columns import IMAGE_COLUMNS
 from colonnade.engine.errors import InputError
 from colonnade.engine.expression import ExpressionError, bind, expand, parse, to_text
@@ -29,8 +32,6 @@ from colonnade.engine.expression_tree import (
     Truth,
     operands,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CODES = ("earth", "moon", "diagram", "window", "order", "table", "like", "logit", "status", "in_set")
 

@@ -10,11 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from colonnade.engine import facts as facts_module
-from colonnade.engine.facts import ImageFacts, hash_file, read_facts, sniff_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+
+from colonnade.engine import facts as facts_module
+from colonnade.engine.facts import ImageFacts, hash_file, read_facts, sniff_format
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF")

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from sound_stores import MODEL, rows
+
 from colonnade.engine.errors import StoreError
 from colonnade.engine.garbage import collect, leftovers, sweep
 from colonnade.engine.provenance import Definition, logit_definition
@@ -18,7 +20,6 @@ from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.verify import verify
-from sound_stores import MODEL, rows
 
 
 @pytest.fixture

@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sound_stores import MODEL, VOCABULARY, add_images, rows, sound_store, unit_vectors
+
 from colonnade.engine.columns import TABLES
 from colonnade.engine.compact import compact
 from colonnade.engine.derive_run import derive_attributes, plan_derive
@@ -28,9 +32,6 @@ from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, read_footer
 from colonnade.engine.tag import plan_tag, tag
 from colonnade.engine.verify import verify
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sound_stores import MODEL, VOCABULARY, add_images, rows, sound_store, unit_vectors
 
 
 @pytest.fixture(scope="module")

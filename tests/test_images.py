@@ -7,10 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from colonnade.engine.errors import InputError
-from colonnade.engine.images import FileEntry, Problem, file_path, name_of, one_line, uuid_of, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from colonnade.engine.errors import InputError
+from colonnade.engine.images import FileEntry, Problem, file_path, name_of, one_line, uuid_of, walk
 
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"/" not in name and b"\0" not in name)
 AWKWARD = st.lists(st.sampled_from([b"\\", b"x", b"e", b"9", b"\xe9", b"\xc3\xa9", b"a"]), min_size=1).map(

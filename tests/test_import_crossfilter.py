@@ -13,15 +13,16 @@ from uuid import UUID
 import msgpack
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import image
+from vector_files import add_files, new_store, stored_vectors, vectors
+
 from colonnade.engine.errors import InputError
 from colonnade.engine.import_crossfilter import import_crossfilter, open_table
 from colonnade.engine.msgpack_vectors import Malformed, decode_vector
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from query_stores import image
-from vector_files import add_files, new_store, stored_vectors, vectors
 
 UUIDS = tuple(str(UUID(int=i + (1 << 120))) for i in range(4))
 

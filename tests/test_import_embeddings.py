@@ -6,16 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colonnade.engine.derive_run import derive_attributes
-from colonnade.engine.embedding_rows import add_vectors
-from colonnade.engine.errors import InputError, ModelError
-from colonnade.engine.import_embeddings import Imported, import_embeddings, import_vectors
-from colonnade.engine.prompts import BACKGROUND, prompt_vectors, require_prompts, store_prompts
-from colonnade.engine.settings import Model
-from colonnade.engine.stage import ConflictError, open_stage
-from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files
-from colonnade.engine.tag import tag
 from query_stores import image
 from vector_files import (
     PROMPTS,
@@ -27,6 +17,17 @@ from vector_files import (
     stored_vectors,
     vectors,
 )
+
+from colonnade.engine.derive_run import derive_attributes
+from colonnade.engine.embedding_rows import add_vectors
+from colonnade.engine.errors import InputError, ModelError
+from colonnade.engine.import_embeddings import Imported, import_embeddings, import_vectors
+from colonnade.engine.prompts import BACKGROUND, prompt_vectors, require_prompts, store_prompts
+from colonnade.engine.settings import Model
+from colonnade.engine.stage import ConflictError, open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_files
+from colonnade.engine.tag import tag
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -60,7 +61,7 @@ def test_first_import_makes_rows_and_the_active_model(store: Store) -> None:
     assert active == Model("m", "", 8, 100.0)
     rows = read_files(store.snapshot().files("images")).to_pylist()
     assert [row["path"] for row in rows] == list(NAMES)
-    assert {(row["state"], row["source"], row["root"]) for row in rows} == {("ok", "import", "import")}
+    assert {(row["state"], row["source"], row["root"]) for row in rows} == {("ok", "import", None)}
     assert store.snapshot().number == 2, "one commit"
     make_all(store)
     both = stored_vectors(store, "m")

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from colonnade.engine.errors import InputError
-from colonnade.engine.import_files import MAX_DIMENSION, collect, open_vectors, unit_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vector_files import column, image_file, vectors, write
+
+from colonnade.engine.errors import InputError
+from colonnade.engine.import_files import MAX_DIMENSION, collect, open_vectors, unit_vectors
 
 CHOICES = ("path", "id")
 

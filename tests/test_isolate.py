@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from colonnade.engine.errors import ColonnadeError
-from colonnade.engine.isolate import IsolatedPool, Outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isolated_functions import behave
+
+from colonnade.engine.errors import ColonnadeError
+from colonnade.engine.isolate import IsolatedPool, Outcome
 
 TESTS = Path(__file__).parent
 

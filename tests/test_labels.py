@@ -14,6 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import image
+from vector_files import add_files, new_store, vectors
+
 from colonnade.engine.errors import InputError
 from colonnade.engine.import_embeddings import import_vectors
 from colonnade.engine.label_export import FORMATS, render_labels
@@ -23,10 +28,6 @@ from colonnade.engine.settings import Model
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from query_stores import image
-from vector_files import add_files, new_store, vectors
 
 UUID = "0b5e1f00-aaaa-4bbb-8ccc-0123456789ab"
 

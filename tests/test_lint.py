@@ -7,6 +7,9 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from colonnade.engine.lint import Finding, lint
 from colonnade.engine.satisfiability import impossible_rules
 from colonnade.engine.vocabulary import (
@@ -18,8 +21,6 @@ from colonnade.engine.vocabulary import (
     parse_vocabulary,
     vocabulary_source,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def vocabulary(

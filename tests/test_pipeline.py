@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from colonnade.engine.decode import decode
 from colonnade.engine.embedder import load_embedder
 from colonnade.engine.embedder_hash import HashEmbedder
 from colonnade.engine.pipeline import EmbeddedBatch, embed_files
-from PIL import Image
 
 
 def paint(
@@ -115,6 +116,7 @@ def test_a_decoder_that_hangs_or_crashes(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "trap.py").write_text(TRAP)
     monkeypatch.syspath_prepend(str(tmp_path))
     import trap  # type: ignore[import-not-found]
+
     from colonnade.engine import pipeline
 
     items = paint(tmp_path, 12)

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import Content, Score, build_store, image
+
 from colonnade.engine.console import run_sql
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.expression import ExpressionError
@@ -36,9 +40,6 @@ from colonnade.engine.query import run_query, wide_table
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from query_stores import Content, Score, build_store, image
 
 CODES = ("earth", "moon", "order", "never")
 SHARD = 1 << 17

@@ -7,6 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from isolated_functions import read_item_or_misbehave
+from scan_stores import commit, describe_all, described, ids, picture, rows, scan, states
+
 from colonnade.engine import scan_run
 from colonnade.engine.errors import InputError
 from colonnade.engine.facts import NEEDS_EXTRA, hash_file
@@ -16,8 +19,6 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files
-from isolated_functions import read_item_or_misbehave
-from scan_stores import commit, describe_all, described, ids, picture, rows, scan, states
 
 
 @pytest.fixture

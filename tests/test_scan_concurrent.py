@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scan_stores import describe_all, described, ids, picture, rows, scan, states
+
 from colonnade.engine import scan_commit
 from colonnade.engine.facts import hash_file
 from colonnade.engine.scan import ScanOutcome, apply_scan, plan_scan
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.store import Store
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from scan_stores import describe_all, described, ids, picture, rows, scan, states
 
 
 @pytest.fixture

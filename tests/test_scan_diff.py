@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from colonnade.engine.images import FileEntry, Problem
-from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from colonnade.engine.images import FileEntry, Problem
+from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
 
 PATHS = st.sampled_from(["a.jpg", "b.jpg", "x/a.jpg", "x/b.jpg", "x/y/a.jpg", "xy/a.jpg", "y/a.jpg", "x.jpg"])
 FOLDERS = st.sampled_from(["", "x", "x/y", "y", "a.jpg", "nowhere"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from vector_files import vectors
+
 from colonnade.engine.calibration import ACCEPTED, REJECTED, TENTATIVE, UNKNOWN
 from colonnade.engine.errors import StoreError
 from colonnade.engine.scoring import attribute_vector, codes_of_statuses, logits, scores_table, unit_length
 from colonnade.engine.settings import Model
-from vector_files import vectors
 
 
 def test_unit_length() -> None:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.settings import (
     Model,
@@ -17,8 +20,6 @@ from colonnade.engine.settings import (
     read_settings,
     update_settings,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 paths = st.builds(

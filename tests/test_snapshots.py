@@ -9,6 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from query_stores import Content, build_store, image
+
 from colonnade.engine.columns import TABLES
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.snapshots import (
@@ -20,9 +24,6 @@ from colonnade.engine.snapshots import (
     partition_name,
 )
 from colonnade.engine.store import Store
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from query_stores import Content, build_store, image
 
 CONTENT = Content([image(0), image(200_000)], {"earth": {0: (1.0, 0.5, "tentative")}}, {"best": [0]})
 

@@ -10,16 +10,17 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import image
+from sound_stores import rows
+
 from colonnade.engine.columns import SHARD_IMAGES
 from colonnade.engine.errors import ConflictError, InputError, StoreError
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from query_stores import image
-from sound_stores import rows
 
 SETS = ("a", "b/ü", "ein ganz normaler name")
 Cell = tuple[str, int]

@@ -9,10 +9,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 from collections_on_disk import VOCABULARY, data_files, make_store, write_image
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from colonnade.engine.calibration import Fit
+from colonnade.engine.calibration_store import active_model, store_fits
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.embed import embed
 from colonnade.engine.errors import InputError, ModelError, StoreError
@@ -27,8 +33,6 @@ from colonnade.engine.store import Store
 from colonnade.engine.sync import Narrator, make_plan, run_plan
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 
 def set_vocabulary(store: Store, change: Callable[[str], str]) -> None:
@@ -39,9 +43,7 @@ def set_vocabulary(store: Store, change: Callable[[str], str]) -> None:
 
 
 def set_calibration(store: Store, code: str, center: float) -> None:
-    from colonnade.engine.calibration_store import set_fit
-
-    set_fit(store, code, center=center, scale=1.5)
+    store_fits(store, {code: Fit("fixed", center, 1.5, chosen=True)}, active_model(store))
 
 
 @dataclass(frozen=True)
@@ -373,7 +375,9 @@ OPERATIONS = st.sampled_from(
     st.lists(st.lists(OPERATIONS, min_size=1, max_size=4), min_size=1, max_size=3),
     st.randoms(use_true_random=False),
 )
-def test_after_a_sync_the_plan_is_empty(tmp_path_factory: pytest.TempPathFactory, rounds: list[list[str]], random: object) -> None:  # fmt: skip
+def test_after_a_sync_the_plan_is_empty(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[str]], random: Random
+) -> None:
     folder = tmp_path_factory.mktemp("property")
     store = make_store(folder, images=3)
     counter = iter(range(100, 10_000))
@@ -392,9 +396,9 @@ def test_after_a_sync_the_plan_is_empty(tmp_path_factory: pytest.TempPathFactory
             assert (read_files(files).num_rows if files else 0) == embedded, (operations, code)
 
 
-def _apply(operation: str, store: Store, photos: Path, number: int, random: object) -> None:
+def _apply(operation: str, store: Store, photos: Path, number: int, random: Random) -> None:
     files = sorted(photos.glob("*.jpg"))
-    some = random.choice(files) if files else None  # type: ignore[attr-defined]
+    some = random.choice(files) if files else None
     text = store.vocabulary_path.read_text()
     match operation:
         case "add":

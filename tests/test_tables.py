@@ -10,6 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import image
+from sound_stores import embedding_rows, label, rows, unit_vectors
+
 from colonnade.engine.columns import IMAGE_COLUMNS, TABLES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.schemas import SCHEMAS, column_fault, embeddings_schema, prompts_schema
@@ -27,10 +32,6 @@ from colonnade.engine.tables import (
     vectors_of,
     write_parquet,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from query_stores import image
-from sound_stores import embedding_rows, label, rows, unit_vectors
 
 
 def written(folder: Path, table: str, data: pa.Table, name: str = "f.parquet") -> DataFile:
@@ -175,9 +176,7 @@ def test_no_files() -> None:
         read_files([])
 
 
-@pytest.mark.parametrize(
-    "damage", ["empty", "text", "cut", "flipped", "missing", "column", "type", "folder"]
-)
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "missing", "column", "type", "folder"])
 def test_damaged_files(tmp_path: Path, damage: str) -> None:
     """One line that names the file, whatever is wrong with it."""
     file = written(tmp_path, "embeddings", embedding_rows(np.arange(50), unit_vectors(50)))

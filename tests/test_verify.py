@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sound_stores import MODEL, add_images, embedding_rows, rows, sound_store, unit_vectors
+
 from colonnade.engine.errors import StoreError
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, write_parquet
 from colonnade.engine.verify import verify
-from sound_stores import MODEL, add_images, embedding_rows, rows, sound_store, unit_vectors
 
 
 @pytest.fixture(scope="module")

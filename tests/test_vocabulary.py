@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from colonnade.engine import vocabulary_yaml
 from colonnade.engine.errors import InputError
 from colonnade.engine.vocabulary import (
@@ -26,8 +29,6 @@ from colonnade.engine.vocabulary import (
     vocabulary_source,
 )
 from colonnade.vocab import shipped, shipped_source
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DESIGN = """\
 thresholds: {accepted: 0.80, tentative: 0.50}
@@ -377,7 +378,7 @@ def test_a_file_name_cannot_smuggle_control_characters() -> None:
     with pytest.raises(VocabularyError) as caught:
         parse_vocabulary(b"", "a\x1b[31m\nb.yaml")
     assert str(caught.value).isprintable()
-    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(caught.value))
     assert again.faults == caught.value.faults
 
 

@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from colonnade.engine import vocabulary_edit
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.vocabulary import (
@@ -31,8 +34,6 @@ from colonnade.engine.vocabulary_edit import (
     rename_attribute,
     save_vocabulary,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 COMMENTED = b"""\
 # Our archive. Ask Ana before you change anything.

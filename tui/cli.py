@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+
 from colonnade.tui.console import RootState, error_line, set_root_state
 
 __all__ = ["AREAS", "Interrupted", "build_app", "main"]

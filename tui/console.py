@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from colonnade.tui.safe import safe
 
 if TYPE_CHECKING:

@@ -67,10 +67,14 @@ def scan_lines(scan: ScanPlan) -> list[str]:
     """What a scan found in each root, in words; nothing for a root without news."""
     lines = []
     for each in scan.roots:
-        found = [f"{number:,} {words}" for name, words in _SCANNED.items() if (number := int(getattr(each, name)))]
+        found = [
+            f"{number:,} {words}" for name, words in _SCANNED.items() if (number := int(getattr(each, name)))
+        ]
         if found:
             lines.append(f"images in {each.root.name}: {', '.join(found)}")
-        lines += [f"  {problem.path or each.root.path}: {problem.reason}" for problem in each.problems[:_SHOWN]]
+        lines += [
+            f"  {problem.path or each.root.path}: {problem.reason}" for problem in each.problems[:_SHOWN]
+        ]
     return lines
 
 

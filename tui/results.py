@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import typer
+
 from colonnade.tui.console import print_table, safe, say
 
 if TYPE_CHECKING:
     from colonnade.engine.formats import Rows
-    from colonnade.engine.result import QueryResult
     from colonnade.engine.store import Store
 
 __all__ = ["Format", "pipe", "write", "write_file", "write_paths"]
@@ -79,7 +79,10 @@ def _write_table(result: Rows, *, whole: bool, total: Callable[[], int] | None) 
     rows: list[list[str]] = []
     for block in plain_blocks(result):
         rows += [
-            [f"{value:.4f}" if kind == "FLOAT" and isinstance(value, float) else cell(value) for kind, value in pairs]
+            [
+                f"{value:.4f}" if kind == "FLOAT" and isinstance(value, float) else cell(value)
+                for kind, value in pairs
+            ]
             for pairs in (zip(result.types, row, strict=True) for row in block)
         ]
         if most is not None and len(rows) > most:

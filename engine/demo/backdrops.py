@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from colonnade.engine.demo.shapes import Color, Floats, cloudy, gradient, jitter, mix, noise
 from PIL import Image, ImageDraw
+
+from colonnade.engine.demo.shapes import Color, Floats, cloudy, gradient, jitter, mix, noise
 
 __all__ = ["diagram", "landscape", "lunar_ground", "porthole", "sky", "space", "wall"]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from PIL import Image, ImageDraw
+
 from colonnade.engine.demo.shapes import (
     Floats,
     cloudy,
@@ -15,7 +17,6 @@ from colonnade.engine.demo.shapes import (
     noise,
     shade,
 )
-from PIL import Image, ImageDraw
 
 __all__ = ["earth", "moon", "ringed_planet", "stars", "sun"]
 

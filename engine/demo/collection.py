@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from PIL import Image
+
 from colonnade.engine.demo.scenes import ATTRIBUTES, paint, plan_scene, scene_rng
 from colonnade.engine.errors import InputError
-from PIL import Image
 
 __all__ = ["PHOTOS", "TRUTH_FILE", "Truth", "load_truth", "render_collection"]
 

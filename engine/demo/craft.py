@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from colonnade.engine.demo.shapes import Color, Sprite, jitter
 from PIL import Image
+
+from colonnade.engine.demo.shapes import Color, Sprite, jitter
 
 __all__ = [
     "aeroplane",

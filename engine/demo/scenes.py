@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from colonnade.engine.demo import backdrops, bodies, craft
 from PIL import Image
+
+from colonnade.engine.demo import backdrops, bodies, craft
 
 __all__ = ["ATTRIBUTES", "EVERYDAY", "Scene", "Thing", "paint", "plan_scene", "scene_rng"]
 

@@ -17,10 +17,12 @@ __all__ = ["register"]
 
 
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; used again if it is there.")] = Path(
-        "colonnade-demo"
-    ),
-    images: Annotated[int, typer.Option(min=20, max=20_000, metavar="N", help="How many images to render.")] = 240,
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to put it; used again if it is there.")
+    ] = Path("colonnade-demo"),
+    images: Annotated[
+        int, typer.Option(min=20, max=20_000, metavar="N", help="How many images to render.")
+    ] = 240,
     seed: Annotated[int, typer.Option(metavar="N", help="Another seed gives other scenes.")] = 1,
     json_: JsonOption = False,
 ) -> None:
@@ -48,7 +50,9 @@ def demo(
     if json_:
         emit_json({"store": str(folder), "images": len(truth), "seconds": seconds, "attributes": rows})
         return
-    say(f"{len(truth):,} rendered images in {directory / PHOTOS}, a store in {folder}, synced in {seconds:.1f} s")
+    say(
+        f"{len(truth):,} rendered images in {directory / PHOTOS}, a store in {folder}, synced in {seconds:.1f} s"
+    )
     columns = ["attribute", "in the scenes", "accepted", "right", "precision", "recall"]
     print_table(
         columns,
@@ -72,7 +76,7 @@ def demo(
         f"colonnade -s {folder} query 'moon? and not earth?' --format paths",
         f"colonnade -s {folder} search 'a rocket with fire below it' --limit 5",
         f"colonnade -s {folder} explain {next(iter(truth))!r} earth",
-        f'colonnade -s {folder} sql "SELECT attribute_code, count(*) FROM scores WHERE status = \'accepted\' GROUP BY 1"',
+        f"colonnade -s {folder} sql 'SELECT attribute_code, avg(confidence) FROM scores GROUP BY 1'",
         f"colonnade -s {folder} vocab add comet --label Comet --description 'a comet with a tail'",
         f"colonnade -s {folder} plan",
         f"colonnade -s {folder} status",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from colonnade.tui.console import JsonOption, StoreOption, emit_json, open_store, progress, say
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+
 from colonnade.tui.console import JsonOption, StoreOption, emit, emit_json, open_store, print_table, say
 
 __all__ = ["register"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from colonnade.tui.console import (
     AtOption,
     JsonOption,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
 from colonnade.tui.console import AtOption, StoreOption, emit, open_store, say
 from colonnade.tui.results import Format, pipe, write, write_file, write_paths
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from colonnade.tui.console import (
     JsonOption,
     StoreOption,

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 LimitOption = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many images.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write them; parquet is not offered here.")]
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")]
+FormatOption = Annotated[
+    Format, typer.Option("--format", "-f", help="How to write them; parquet is not offered here.")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
+]
 NullOption = Annotated[bool, typer.Option("--null", "-0", help="End paths with NUL, for xargs -0.")]
 
 
@@ -46,7 +50,9 @@ def search(
 
 
 def similar(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A path, file name, UUID or id of the store, or a file.")],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="A path, file name, UUID or id of the store, or a file.")
+    ],
     store: StoreOption = None,
     limit: LimitOption = 20,
     format_: FormatOption = Format.TABLE,
@@ -86,7 +92,9 @@ def _write(store: Store, hits: Sequence[Hit], chosen: Format, output: Path | Non
     from colonnade.engine.formats import PATH_COLUMNS, Listing
 
     if chosen is Format.PARQUET:
-        raise typer.BadParameter("parquet is for `query` and `export`; choose table, csv, json, jsonl or paths")
+        raise typer.BadParameter(
+            "parquet is for `query` and `export`; choose table, csv, json, jsonl or paths"
+        )
     if null and chosen is not Format.PATHS:
         raise typer.BadParameter("--null goes with --format paths")
     with pipe():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from colonnade.tui.console import (
     AtOption,
     JsonOption,
@@ -123,7 +124,7 @@ def explain(
     from dataclasses import asdict
 
     from colonnade.engine.explain import explain_image
-    from colonnade.engine.lookup import find_image
+    from colonnade.engine.lookup import find_image, shown_path
 
     opened = open_store(store)
     snapshot = opened.snapshot(at)
@@ -140,7 +141,7 @@ def explain(
         emit_json({"image": facts, "attributes": [asdict(item) for item in explanations]})
         return
     emit(
-        f"image {found.image_id}: {found.root}/{found.path}: {found.state}"
+        f"image {found.image_id}: {shown_path(found.root, found.path)}: {found.state}"
         + (f", {found.error}" if found.error else "")
     )
     if code is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from colonnade.tui.amounts import bytes_of, count_of
 from colonnade.tui.commands.upkeep_removal import drop, forget
 from colonnade.tui.console import (

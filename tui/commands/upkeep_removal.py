@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+
 from colonnade.tui.amounts import count_of
 from colonnade.tui.console import JsonOption, StoreOption, emit_json, open_store, progress, say
 

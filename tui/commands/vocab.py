@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from colonnade.tui.commands import vocab_edit
 from colonnade.tui.console import JsonOption, StoreOption, emit, emit_json, open_store, print_table, safe, say
 

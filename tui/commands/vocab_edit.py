@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from colonnade.tui.console import StoreOption, emit, open_store, say
 
 if TYPE_CHECKING:
