@@ -29,8 +29,10 @@ from crash_helpers import (
 )
 from crash_writer import CODES, commit_mark, definitions_of, mark_of, marked_store
 
+from colonnade.engine.create import create_store
 from colonnade.engine.errors import StoreError
 from colonnade.engine.garbage import collect
+from colonnade.engine.settings import Settings
 from colonnade.engine.snapshots import open_snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
@@ -203,14 +205,14 @@ def test_init_on_a_full_disk(disk: Path) -> None:
         ballast = fill_disk(disk, leave)
         path = disk / "store"
         try:
-            Store.create(path, model="")
+            create_store(path, settings=Settings(""), vocabulary=b"base_attributes: []\n")
         except StoreError as error:
             assert_one_line(error)
             failures += 1
             assert not path.exists(), "an init that failed leaves nothing"
         ballast.unlink()
         if not path.exists():
-            Store.create(path, model="")
+            create_store(path, settings=Settings(""), vocabulary=b"base_attributes: []\n")
         assert_sound(path)
         shutil.rmtree(path)
     assert failures
