@@ -69,7 +69,7 @@ def _row(parameter: Any) -> str | None:
     else:
         label = ", ".join(parameter.opts)
         if not parameter.is_flag:
-            label += f" {parameter.metavar or parameter.type.name.upper()}"
+            label += f" {parameter.metavar or parameter.name.upper()}"
     return f"| `{label}` | {' '.join((parameter.help or '').split()).replace('|', '/')} |"
 
 

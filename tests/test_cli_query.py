@@ -96,8 +96,8 @@ def test_table(store: Store) -> None:
         store, "query", "moon or moon is null", "--columns", "image_id,moon,taken", "--sort", "moon"
     )
     assert done.stdout.decode().split("\n")[:3] == [
-        "image_id  moon  taken",
-        "       1   0.8  2021-05-03T10:00:00",
+        "image_id    moon  taken",
+        "       1  0.8000  2021-05-03T10:00:00",
         "       2",
     ]
 

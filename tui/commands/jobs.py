@@ -76,7 +76,7 @@ def jobs_log(job: JobArgument, store: StoreOption = None) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add this area's commands."""
-    jobs = typer.Typer(help="Running and past jobs.", invoke_without_command=True)
+    jobs = typer.Typer(invoke_without_command=True)
 
     @jobs.callback()
     def all_jobs(context: typer.Context, store: StoreOption = None, json_: JsonOption = False) -> None:
