@@ -63,7 +63,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=12_217)
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--keep", type=Path, help="build the store here and leave it")
+    parser.add_argument("--build", type=Path, help="only build the store here")
     options = parser.parse_args()
+    if options.build:
+        build(options.build, options.images, options.dimension)
+        return
     folder = options.keep or Path(tempfile.mkdtemp(prefix="colonnade-bench-"))
     try:
         measure(folder, options.images, options.dimension)
@@ -75,7 +79,9 @@ def main() -> None:
 def measure(folder: Path, images: int, dimension: int) -> None:
     store, prompts = str(folder / "store"), folder / "prompts.parquet"
     if not (folder / "store").exists():
-        build(folder, images, dimension)
+        # In a process of its own: the peak memory of a child counts what its parent held when it started.
+        size = ["--images", str(images), "--dimension", str(dimension)]
+        print(run([sys.executable, __file__, "--build", str(folder), *size]).stdout, end="")
     print(f"{images:,} images x {BASE} attributes, {dimension} dimensions")
 
     write_vocabulary(folder / "store", BASE + ADDED)

@@ -77,9 +77,7 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
         some = ", ".join(f"{shown_path(row['root'], row['path'])} (id {row['image_id']})" for row in rows[:3])
         raise InputError(f"{name!r}: {len(rows)} images are called so: {some}; give the id")
     row = rows[0]
-    file = (
-        image_path(settings, row["root"], row["path"], row.pop("path_bytes"))
-        if row["source"] == "file"
-        else None
-    )
+    path_bytes = row.pop("path_bytes")
+    is_file = row["source"] == "file"
+    file = image_path(settings, row["root"], row["path"], path_bytes) if is_file else None
     return ImageRow(**row, file=file)

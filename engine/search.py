@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from colonnade.engine.columns import shard_of
 from colonnade.engine.errors import InputError, ModelError
 from colonnade.engine.prompts import encode_missing, prompt_vectors
 from colonnade.engine.scoring import attribute_vector
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_embeddings, read_table, vectors_of
+from colonnade.engine.tables import read_embeddings, read_table
 
 __all__ = [
     "Hit",
@@ -92,14 +93,10 @@ def similar_to_file(store: Store, file: Path) -> np.ndarray:
 
 def embedding_of(snapshot: Snapshot, model: Model, image_id: int) -> np.ndarray | None:
     """The stored embedding float32 [D] of an image."""
-    from colonnade.engine.columns import shard_of
-
-    for file in snapshot.cell("embeddings", model.key, shard_of(image_id)):
-        ids = read_table("embeddings", [file], ["image_id"])["image_id"].to_numpy()
+    for ids, vectors in read_embeddings(snapshot.cell("embeddings", model.key, shard_of(image_id)), batch_rows=4096):
         place = int(np.searchsorted(ids, image_id))
         if place < len(ids) and ids[place] == image_id:
-            column = read_table("embeddings", [file], ["embedding"])["embedding"].slice(place, 1)
-            return np.array(vectors_of(column)[0])
+            return np.array(vectors[place])
     return None
 
 

@@ -1,0 +1,70 @@
+"""Finding one image by what a person calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from collections_on_disk import make_store, write_image
+
+from colonnade.engine.errors import InputError
+from colonnade.engine.import_embeddings import import_vectors
+from colonnade.engine.lookup import find_image
+from colonnade.engine.scan import apply_scan, plan_scan
+from colonnade.engine.settings import Model, update_settings
+from colonnade.engine.store import Store
+
+UUID = "0b5e1c1e-7d0c-4c39-8a51-1f7f6b4f5d11"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("lookup")
+    made = make_store(folder, images=2)
+    write_image(folder / "photos" / "a" / "same.jpg", 10)
+    write_image(folder / "photos" / "b" / "same.jpg", 11)
+    write_image(folder / "photos" / "deep" / "alone.jpg", 12)
+    write_image(folder / "photos" / f"{UUID}.jpg", 13)
+    apply_scan(made, plan_scan(made))
+    model = Model("other", "", 4, 100.0)
+    update_settings(made.path, lambda now: now.with_model(model, activate=True))
+    import_vectors(made, model, ["https://example.org/1", "77"], np.eye(4, dtype=np.float32)[:2])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("000.jpg", "000.jpg"),
+        ("a/same.jpg", "a/same.jpg"),
+        ("alone.jpg", "deep/alone.jpg"),
+        (UUID, f"{UUID}.jpg"),
+        (UUID.upper(), f"{UUID}.jpg"),
+        ("https://example.org/1", "https://example.org/1"),
+        ("77", "77"),
+        ("0", "000.jpg"),
+    ],
+)
+def test_an_image_has_many_names(store: Store, name: str, path: str) -> None:
+    found = find_image(store, store.snapshot(), name)
+    assert found.path == path
+    assert (found.file is None) == (found.source == "import")
+    if found.file is not None:
+        assert found.file.is_file()
+
+
+def test_a_file_is_found_by_where_it_is(store: Store) -> None:
+    file = store.settings.roots[0].path / "deep" / "alone.jpg"
+    assert find_image(store, store.snapshot(), str(file)).path == "deep/alone.jpg"
+    assert find_image(store, store.snapshot(), str(file.parent / ".." / "000.jpg")).path == "000.jpg"
+
+
+def test_an_ambiguous_name_is_refused_with_the_choices(store: Store) -> None:
+    with pytest.raises(InputError, match=r"2 images .*photos/a/same.jpg \(id \d+\)"):
+        find_image(store, store.snapshot(), "same.jpg")
+
+
+def test_an_unknown_name_gets_a_hint(store: Store) -> None:
+    with pytest.raises(InputError, match="did you mean 'alone.jpg'"):
+        find_image(store, store.snapshot(), "alon.jpg")
