@@ -1,0 +1,137 @@
+"""Two processes tagging at once, and readers who know only what docs/store.md tells them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow.dataset as ds
+import pytest
+from crash_helpers import assert_sound
+
+from colonnade.engine.import_embeddings import import_vectors
+from colonnade.engine.prompts import store_prompts
+from colonnade.engine.scoring import unit_length
+from colonnade.engine.settings import Model, update_settings
+from colonnade.engine.stage import open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_files
+
+pytestmark = pytest.mark.slow
+
+IMAGES, CODES, ROUNDS = 3000, [f"a{k}" for k in range(6)], 12
+
+TAGGER = """
+import sys
+from colonnade.engine.store import Store
+from colonnade.engine.tag import tag
+store, rounds, codes = Store(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+for _ in range(rounds):
+    tag(store, codes=codes, force=True, on_conflict=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Imported vectors and prompts, nothing scored yet."""
+    lines = [f"  - {{code: {code}, label: A, description: thing {code}}}" for code in CODES]
+    store = Store.create(
+        tmp_path / "store", vocabulary="\n".join(["base_attributes:", *lines, ""]).encode(), model="hash"
+    )
+    model = Model("other", "", 16, 100.0)
+    rng = np.random.default_rng(5)
+    update_settings(store.path, lambda now: now.with_model(model, activate=True))
+    vectors = unit_length(rng.standard_normal((IMAGES, 16), dtype=np.float32))
+    import_vectors(store, model, [f"image {i}" for i in range(IMAGES)], vectors)
+    prompts = [prompt for code in CODES for prompt in store.vocabulary().prompts(code)]
+    with open_stage(store.path, command="test") as stage:
+        store_prompts(
+            stage, model, dict(zip(prompts, unit_length(rng.standard_normal((6, 16), dtype=np.float32))))
+        )
+        stage.commit()
+    return store
+
+
+def by_duckdb(live: str) -> dict[str, tuple[int, int]]:
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"""
+            SELECT attribute_code, count(*), count(DISTINCT image_id)
+            FROM read_parquet('{live}/scores/**/*.parquet', hive_partitioning = true, hive_types_autocast = false)
+            GROUP BY 1
+            """
+        ).fetchall()
+    return {code: (rows_, images) for code, rows_, images in rows}
+
+
+def by_polars(live: str) -> dict[str, tuple[int, int]]:
+    frame = pl.scan_parquet(f"{live}/scores/**/*.parquet", hive_partitioning=True)
+    counted = (
+        frame.group_by("attribute_code").agg(pl.len().alias("rows"), pl.col("image_id").n_unique()).collect()
+    )
+    return {str(code): (rows, images) for code, rows, images in counted.iter_rows()}
+
+
+def by_pyarrow(live: str) -> dict[str, tuple[int, int]]:
+    table = ds.dataset(f"{live}/scores", partitioning="hive").to_table(columns=["attribute_code", "image_id"])
+    counted = table.group_by("attribute_code").aggregate(
+        [("image_id", "count"), ("image_id", "count_distinct")]
+    )
+    return {
+        row["attribute_code"]: (row["image_id_count"], row["image_id_count_distinct"])
+        for row in counted.to_pylist()
+    }
+
+
+def read_in_a_loop(
+    store: Store, read: Callable[[str], object], stop: threading.Event, faults: list[str]
+) -> None:
+    rounds = 0
+    while not stop.is_set() or rounds < 3:
+        try:
+            seen = read(os.path.realpath(store.path / "live"))
+            assert seen == dict.fromkeys(CODES, (IMAGES, IMAGES)), seen
+        except Exception as error:
+            faults.append(f"{read.__name__}: {error!r}")
+            return
+        rounds += 1
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["different attributes", "the same attributes"])
+def test_two_taggers_and_three_readers(store: Store, shared: bool) -> None:
+    command = [sys.executable, "-c", TAGGER, str(store.path)]
+    subprocess.run([*command, "1", *CODES], check=True)
+    first, second = (CODES[:4], CODES[2:]) if shared else (CODES[:3], CODES[3:])
+    before = {code: read_files(store.snapshot().files("scores", code)) for code in CODES}
+    stop, faults = threading.Event(), list[str]()
+    readers = [
+        threading.Thread(target=read_in_a_loop, args=(store, read, stop, faults))
+        for read in (by_duckdb, by_polars, by_pyarrow)
+    ]
+    for reader in readers:
+        reader.start()
+    taggers = [
+        subprocess.Popen(
+            [*command, str(ROUNDS), *codes], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for codes in (first, second)
+    ]
+    told = [tagger.communicate(timeout=200) for tagger in taggers]
+    stop.set()
+    for reader in readers:
+        reader.join(60)
+    assert not faults
+    for tagger, (out, errors) in zip(taggers, told, strict=True):
+        assert tagger.returncode == 0, errors
+        assert errors == ""
+        assert all("changed meanwhile, retrying" in line for line in out.splitlines()), out
+    for code in CODES:
+        assert read_files(store.snapshot().files("scores", code)).equals(before[code])
+    assert_sound(store.path)
