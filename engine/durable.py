@@ -28,8 +28,8 @@ LOCK_TIMEOUT_S = 60.0
 LOCK_POLL_S = 0.02
 
 _REASONS = {
-    errno.ENOSPC: "no space left on the disk; nothing was changed, free some space and run it again",
-    errno.EDQUOT: "the disk quota is used up; nothing was changed, free some space and run it again",
+    errno.ENOSPC: "no space left on the disk; what was committed is kept, free some space and run it again",
+    errno.EDQUOT: "the disk quota is used up; what was committed is kept, free some space and run it again",
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "operation not permitted",

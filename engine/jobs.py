@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,15 +73,21 @@ class Job:
     def log(self, line: str) -> None:
         """Append a line to the job's log."""
         text = line.replace("\n", " ") + "\n"
-        os.write(self._log, f"{utc_now()} {text}".encode("utf-8", "backslashreplace"))
+        with suppress(OSError):
+            os.write(self._log, f"{utc_now()} {text}".encode("utf-8", "backslashreplace"))
 
     def write(self) -> None:
+        """Put the record on disk. A record that cannot be written (a full disk) never fails the job."""
         self._written = time.monotonic()
         self.record = replace(self.record, updated=utc_now(), seconds=round(self._written - self._started, 3))
         path = self._folder / f"{self.record.id}.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(json.dumps(asdict(self.record)).encode("utf-8", "surrogateescape"))
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(json.dumps(asdict(self.record)).encode("utf-8", "surrogateescape"))
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 @contextmanager
@@ -111,10 +117,7 @@ def record_job(store: Path, command: Sequence[str]) -> Iterator[Job]:
         raise
     finally:
         job.record = replace(job.record, state=state)
-        try:
-            job.write()
-        except OSError:
-            pass
+        job.write()
         os.close(log)
 
 

@@ -93,7 +93,9 @@ def similar_to_file(store: Store, file: Path) -> np.ndarray:
 
 def embedding_of(snapshot: Snapshot, model: Model, image_id: int) -> np.ndarray | None:
     """The stored embedding float32 [D] of an image."""
-    for ids, vectors in read_embeddings(snapshot.cell("embeddings", model.key, shard_of(image_id)), batch_rows=4096):
+    for ids, vectors in read_embeddings(
+        snapshot.cell("embeddings", model.key, shard_of(image_id)), batch_rows=4096
+    ):
         place = int(np.searchsorted(ids, image_id))
         if place < len(ids) and ids[place] == image_id:
             return np.array(vectors[place])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from collections_on_disk import make_store, write_image
@@ -66,5 +64,5 @@ def test_an_ambiguous_name_is_refused_with_the_choices(store: Store) -> None:
 
 
 def test_an_unknown_name_gets_a_hint(store: Store) -> None:
-    with pytest.raises(InputError, match="did you mean 'alone.jpg'"):
+    with pytest.raises(InputError, match=r"did you mean 'alone\.jpg'"):
         find_image(store, store.snapshot(), "alon.jpg")

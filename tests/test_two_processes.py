@@ -52,9 +52,8 @@ def store(tmp_path: Path) -> Store:
     import_vectors(store, model, [f"image {i}" for i in range(IMAGES)], vectors)
     prompts = [prompt for code in CODES for prompt in store.vocabulary().prompts(code)]
     with open_stage(store.path, command="test") as stage:
-        store_prompts(
-            stage, model, dict(zip(prompts, unit_length(rng.standard_normal((6, 16), dtype=np.float32))))
-        )
+        encoded = unit_length(rng.standard_normal((len(prompts), 16), dtype=np.float32))
+        store_prompts(stage, model, dict(zip(prompts, encoded, strict=True)))
         stage.commit()
     return store
 
