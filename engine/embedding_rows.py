@@ -12,7 +12,7 @@ from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.tables import embeddings_schema, read_files, read_footer, vectors_column
 
-__all__ = ["add_vectors", "drop_scores"]
+__all__ = ["add_vectors", "drop_scores", "remove_rows"]
 
 
 def add_vectors(
@@ -58,10 +58,17 @@ def _present(cell: Sequence[DataFile], ids: np.ndarray) -> np.ndarray:
 def drop_scores(stage: Stage, snapshot: Snapshot, shard: int, ids: np.ndarray) -> None:
     """Remove every score of some images of one shard: what they were made from is no longer stored."""
     for code in snapshot.partitions("scores"):
-        cell = snapshot.cell("scores", code, shard)
-        if not cell:
-            continue
-        rows = read_files(cell)
-        keep = ~np.isin(rows["image_id"].to_numpy(), ids)
-        if not keep.all():
-            stage.replace("scores", code, shard, rows.filter(pa.array(keep)), read=cell)
+        remove_rows(stage, snapshot.cell("scores", code, shard), ids)
+
+
+def remove_rows(stage: Stage, cell: Sequence[DataFile], ids: Sequence[int] | np.ndarray) -> int:
+    """Stage the removal of some images' rows from one cell; returns how many it has."""
+    if not cell:
+        return 0
+    lost = np.isin(read_files(cell, ["image_id"])["image_id"].to_numpy(), ids)
+    count = int(np.count_nonzero(lost))
+    if count:
+        file = cell[0]
+        rows = read_files(cell).filter(pa.array(~lost))
+        stage.replace(file.table, file.partition, file.shard, rows, read=cell)
+    return count

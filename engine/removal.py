@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.engine.embedding_rows import remove_rows
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
@@ -138,7 +138,7 @@ def forget(
         try:
             with open_stage(store.path, command="forget") as stage:
                 for index, files in enumerate(cells.values()):
-                    count = _remove(stage, files, gone)
+                    count = remove_rows(stage, files, gone)
                     if count:
                         removed[files[0].table] = removed.get(files[0].table, 0) + count
                     if progress:
@@ -163,17 +163,6 @@ def _cells(snapshot: Snapshot, shards: set[int]) -> Cells:
                 key = table, file.partition, file.shard
                 cells[key] = (*cells.get(key, ()), file)
     return cells
-
-
-def _remove(stage: Stage, files: Sequence[DataFile], gone: np.ndarray) -> int:
-    ids = read_files(files, ["image_id"])["image_id"].to_numpy()
-    lost = np.isin(ids, gone)
-    count = int(np.count_nonzero(lost))
-    if count:
-        rows = read_files(files).filter(pa.array(~lost))
-        file = files[0]
-        stage.replace(file.table, file.partition, file.shard, rows, read=files)
-    return count
 
 
 def _require_unchanged(seen: Cells, live: Snapshot, stage: Stage) -> None:

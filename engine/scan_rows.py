@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.engine.columns import shard_of
+from colonnade.engine.embedding_rows import remove_rows
 from colonnade.engine.facts import ImageFacts
 from colonnade.engine.images import FileEntry, uuid_of
 from colonnade.engine.snapshots import DataFile, Snapshot
@@ -168,11 +169,8 @@ def _edited(edit: Edit, row: dict[str, Any], edited: Edited) -> dict[str, Any] |
 def drop_vectors(snapshot: Snapshot, stage: Stage, ids: Sequence[int]) -> Looked:
     """Stage the removal of all that describes the content of some images: of every model and attribute."""
     looked = _cells(snapshot, ids)
-    for (table, partition, shard), files in looked.items():
-        present = read_files(files, ["image_id"])["image_id"].to_numpy()
-        kept = np.isin(present, ids, invert=True)
-        if not kept.all():
-            stage.replace(table, partition, shard, read_files(files).filter(pa.array(kept)), read=files)
+    for files in looked.values():
+        remove_rows(stage, files, ids)
     return looked
 
 
