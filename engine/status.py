@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from colonnade.engine.columns import STATUSES, TABLES
 from colonnade.engine.duck import connect, duck_errors, parquet
 from colonnade.engine.freshness import AttributeWork
+from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.sync import Plan, make_plan
@@ -58,7 +59,9 @@ def read_status(store: Store) -> StoreStatus:
     counts = _status_counts(snapshot)
     stale = {work.code: work for work in (*plan.base, *plan.derived)}
     attributes = [
-        AttributeStatus(code, kind, _state(stale.get(code), code in counts), counts.get(code, {}))
+        AttributeStatus(
+            code, kind, _state(stale.get(code), code in counts, settings.active), counts.get(code, {})
+        )
         for kind, codes in (
             ("base", [attribute.code for attribute in vocabulary.base]),
             ("derived", [attribute.code for attribute in vocabulary.derived]),
@@ -79,10 +82,12 @@ def read_status(store: Store) -> StoreStatus:
     )
 
 
-def _state(work: AttributeWork | None, scored: bool) -> str:
-    if work is None:
-        return "fresh" if scored else "unscored"
-    return ", ".join(work.reasons)
+def _state(work: AttributeWork | None, scored: bool, model: Model | None) -> str:
+    if work is not None:
+        return ", ".join(work.reasons)
+    if not scored:
+        return "unscored"
+    return "fresh" if model is not None else "model changed, nothing embedded with it yet"
 
 
 def _rows(files: tuple[DataFile, ...]) -> int:
