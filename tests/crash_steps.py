@@ -72,7 +72,7 @@ def _kill_before(step: int) -> None:
     sys.addaudithook(hook)
 
 
-def in_child(work: Callable[[], None]) -> int:
+def in_child(work: Callable[[], object]) -> int:
     """Run `work` in a forked child; returns what waitpid says."""
     child = os.fork()
     if child == 0:
@@ -113,7 +113,7 @@ def check(action: str, path: Path, before: int) -> None:
 def main(action: str, source: Path, work: Path, first: int, stride: int) -> None:
     mark = -1
     if action != "init":
-        code = in_child(lambda: (work / "mark").write_text(str(mark_of(Store(source).snapshot()))) and None)
+        code = in_child(lambda: (work / "mark").write_text(str(mark_of(Store(source).snapshot()))))
         assert code == 0
         mark = int((work / "mark").read_text())
     step = first

@@ -59,7 +59,11 @@ def build_store(
     text = vocabulary or ("base_attributes:\n" + "\n".join(lines) if lines else "base_attributes: []")
     store = Store.create(path, vocabulary=text.encode(), model="hash", roots=[root] if root else [])
     for number in range(commits):
-        fill(store, content, lambda image_id, number=number: image_id % commits == number)
+
+        def chosen(image_id: int, number: int = number) -> bool:
+            return image_id % commits == number
+
+        fill(store, content, chosen)
     return store
 
 

@@ -81,6 +81,7 @@ def test_confidence_at_the_center_and_of_nothing() -> None:
 def test_cut_is_where_accepted_begins() -> None:
     fit = Fit("fixed", 25.5, 1.5)
     cut = cut_of(fit, 0.8)
+    assert cut is not None
     assert cut == pytest.approx(25.5 + 1.5 * math.log(4))
     near = np.array([cut - 0.01, cut + 0.01], np.float32)
     assert status_codes(apply_fit(fit, near), 0.8, 0.5).tolist() == [TENTATIVE, ACCEPTED]
@@ -139,7 +140,7 @@ def test_a_chosen_fit_remakes_that_attribute_and_what_is_derived_from_it(store: 
     assert read_files(store.snapshot().files("scores", "earth"), ["logit"]).equals(logits)
     assert scored(store, "earth") != before["earth"]
     wanted = apply_fit(CHOSEN, logits["logit"].to_numpy())
-    assert np.allclose(list(scored(store, "earth").values()), wanted)
+    assert np.allclose(np.array(list(scored(store, "earth").values())), wanted)
     for code, old in files.items():
         assert store.snapshot().files("scores", code)[0].name == old[0].name, "untouched"
     assert not any(w.cells for w in plan_tag(store, store.snapshot(), vocabulary))

@@ -61,9 +61,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def colonnade(
     store: Store | None, *arguments: str | Path, stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    command = [
+    command: list[str | Path] = [
         *COLONNADE,
-        *([] if store is None else ["-s", store.path]),
+        *([] if store is None else ["-s", str(store.path)]),
         *arguments,
     ]
     return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
@@ -247,7 +247,7 @@ def test_a_terminal_gets_nothing_dangerous(store: Store) -> None:
         command = [
             *COLONNADE,
             "-s",
-            store.path,
+            str(store.path),
             "query",
             "image_id = 2",
             *extra,
@@ -258,7 +258,7 @@ def test_a_terminal_gets_nothing_dangerous(store: Store) -> None:
         os.close(ours)
         assert done.returncode == 0 and b"red.jpg" in seen and b"\x1b" not in seen, extra
     ours, theirs = pty.openpty()
-    command = [*COLONNADE, "-s", store.path, "query", "true", "-f", "parquet"]
+    command = [*COLONNADE, "-s", str(store.path), "query", "true", "-f", "parquet"]
     done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=False, timeout=60)
     os.close(theirs)
     os.close(ours)

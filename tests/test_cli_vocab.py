@@ -172,12 +172,13 @@ class TestEdits:
     def test_add_base_and_derived(self, store: Store) -> None:
         added = colonnade(
             *["vocab", "add", "sun", "--label", "Sun", "--description", "the Sun", "--type", "body"],
-            *["--prompt", "the Sun", "--prompt", "sunlight", "--accepted", "0.9", "-s", store.path],
+            *["--prompt", "the Sun", "--prompt", "sunlight", "--accepted", "0.9"],
+            *["-s", str(store.path)],
         )
         assert (added.code, added.out) == (0, "")
         ruled = colonnade(
             *["vocab", "add", "earth_only", "--description", "Earth alone", "--all-of", "earth"],
-            *["--none-of", "moon,sun", "-s", store.path],
+            *["--none-of", "moon,sun", "-s", str(store.path)],
         )
         assert ruled.code == 0
         text = store.vocabulary_path.read_text()

@@ -34,11 +34,13 @@ def expected_images(model: Any, preprocessing: Preprocessing, pixels: np.ndarray
     values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(part)[:, None, None] for part in (preprocessing.mean, preprocessing.std))
     with torch.inference_mode():
-        return model.encode_image((values - mean) / std, normalize=True).numpy()
+        encoded: np.ndarray = model.encode_image((values - mean) / std, normalize=True).numpy()
+    return encoded
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left.astype(np.float64) * right).sum(axis=1)
+    sums: np.ndarray = (left.astype(np.float64) * right).sum(axis=1)
+    return sums
 
 
 def is_unit(vectors: np.ndarray) -> bool:
@@ -126,7 +128,7 @@ def test_a_vector_does_not_depend_on_the_batch(tmp_path: Path, name: str) -> Non
     assert embedder.encode_images(pixels[:0]).shape == (0, 32) == embedder.encode_prompts([]).shape
     for wrong in (pixels[:, :10], pixels.astype(np.float32), pixels[0]):
         with pytest.raises(ValueError, match="uint8"):
-            embedder.encode_images(wrong)
+            embedder.encode_images(wrong)  # type: ignore[arg-type]
 
 
 def test_token_counts_are_of_the_whole_prompt(tmp_path: Path) -> None:
@@ -211,8 +213,9 @@ def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
     import torch
 
     clip_models.write_config(tmp_path, clip_models.VIT)
+    trace: Any = torch.jit.trace
     with pytest.MonkeyPatch.context(), pytest.warns() as _:
-        torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "open_clip_model.bin")
+        trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "open_clip_model.bin")
         import warnings
 
         warnings.warn("at least one", stacklevel=1)

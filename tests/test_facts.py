@@ -8,13 +8,13 @@ import warnings
 import zlib
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from colonnade.engine import facts as facts_module
 from colonnade.engine.facts import ImageFacts, hash_file, read_facts, sniff_format
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
@@ -190,7 +190,7 @@ def test_damaged_bytes_never_raise_and_never_warn(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from(FORMATS))
-    options = {"exif": exif(6, original="2014:07:08 09:10:11")} if name in WITH_EXIF else {}
+    options: dict[str, Any] = {"exif": exif(6, original="2014:07:08 09:10:11")} if name in WITH_EXIF else {}
     raw = bytearray(encoded(name, **options))
     for _ in range(data.draw(st.integers(1, 8))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -225,7 +225,7 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "a.jpg").write_bytes(encoded("JPEG"))
-    monkeypatch.setattr(facts_module.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert read_facts(tmp_path / "a.jpg") == ImageFacts("unreadable", "permission denied")
 
 

@@ -44,9 +44,9 @@ def store(prepared: Path, tmp_path: Path) -> Store:
     return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
-def table_rows(snapshot: Snapshot) -> dict[str, list[object]]:
+def table_rows(snapshot: Snapshot) -> dict[str, list[str]]:
     """Every row of every table, sorted."""
-    found: dict[str, list[object]] = {}
+    found: dict[str, list[str]] = {}
     for table in TABLES:
         found[table] = sorted(
             repr((file.partition, row))
@@ -360,7 +360,7 @@ def test_compact_beside_a_writer(store: Store, monkeypatch: pytest.MonkeyPatch) 
     """A cell that changes between reading and committing is read again."""
     drip(store)
     real = Stage.commit
-    interfered = []
+    interfered: list[range] = []
 
     def commit(stage: Stage, **options: bytes | None) -> Snapshot:
         if stage.command == "compact" and not interfered:

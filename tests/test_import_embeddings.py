@@ -20,11 +20,11 @@ from vector_files import (
 
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.embedding_rows import add_vectors
-from colonnade.engine.errors import InputError, ModelError
+from colonnade.engine.errors import ConflictError, InputError, ModelError
 from colonnade.engine.import_embeddings import Imported, import_embeddings, import_vectors
 from colonnade.engine.prompts import BACKGROUND, prompt_vectors, require_prompts, store_prompts
 from colonnade.engine.settings import Model
-from colonnade.engine.stage import ConflictError, open_stage
+from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
@@ -318,7 +318,7 @@ def test_images_added_meanwhile_are_found_on_the_second_try(store: Store, tmp_pa
 
     from colonnade.engine.import_embeddings import store_vectors
 
-    done = store_vectors(store, model, images=Slow(), on_conflict=said.append)  # type: ignore[arg-type]
+    done = store_vectors(store, model, images=Slow(), on_conflict=said.append)
     assert len(said) == 1
     assert (done.new, done.updated) == (3, 1)
     paths = read_files(store.snapshot().files("images"), ["path"])["path"].to_pylist()

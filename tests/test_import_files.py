@@ -63,7 +63,7 @@ def test_many_row_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1e-40, 1e-30, 1.0, 1e30, 1e300])
 def test_unit_length_at_any_size(size: float) -> None:
     block = np.array([[3.0, 4.0], [1.0, 0.0]]) * size
-    assert np.allclose(unit_vectors(block, Path("v"), 0), [[0.6, 0.8], [1, 0]])
+    assert np.allclose(unit_vectors(block, Path("v"), 0), [[0.6, 0.8], [1.0, 0.0]])
 
 
 def refuse(path: Path, *words: str, name: str | None = None) -> None:
@@ -156,7 +156,7 @@ def test_a_damaged_file_is_refused_or_read(
     path = tmp_path_factory.getbasetemp() / "damaged.parquet"
     whole = image_file(path, [f"n{i}" for i in range(20)], vectors(20)).read_bytes()
     if data.draw(st.booleans()):
-        broken = whole[: data.draw(st.integers(0, len(whole)))]
+        broken = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
     else:
         broken = bytearray(whole)
         for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=8)):

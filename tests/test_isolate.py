@@ -6,9 +6,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -147,7 +148,7 @@ def test_a_pool_runs_again_after_leaving_early() -> None:
     with IsolatedPool(behave, workers=1) as pool:
         running = pool.run(f"double:{number}" for number in range(1000))
         next(running)
-        running.close()
+        cast("Generator[object]", running).close()
         assert [outcome.value for outcome in pool.run(["double:ab"])] == ["abab"]
 
 

@@ -145,7 +145,7 @@ def test_memory_is_bounded_by_look_ahead(tmp_path: Path) -> None:
         next(stream)
         time.sleep(0.5)
         assert taken <= (given + 4) * 8
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_what_the_items_raise_arrives(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_closing_early_leaves_no_process(tmp_path: Path) -> None:
     stream = embed_files(HashEmbedder(), items, batch_size=8, workers=2)
     next(stream)
     assert children(os.getpid())
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert not children(os.getpid())
 
 

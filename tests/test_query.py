@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ SHARD = 1 << 17
 # --- the oracle ---------------------------------------------------------------------------------------
 
 
-def verdict(node: Expression, row: dict[str, Any], scores: dict[str, Score], sets: set[str]) -> bool | None:
+def verdict(
+    node: Expression, row: Mapping[str, Any], scores: dict[str, Score], sets: set[str]
+) -> bool | None:
     """What a bound-free expression says of one image, by Kleene's logic, one condition at a time."""
 
     def inner(part: Expression) -> bool | None:
@@ -295,7 +297,7 @@ def test_order_and_limit(folder: Path, content: Content, keys: list[str], limit:
     assert result.count == len(expected)
 
 
-def own(content: Content, code: str, row: dict[str, Any]) -> Score:
+def own(content: Content, code: str, row: Mapping[str, Any]) -> Score:
     return content.scores[code].get(row["image_id"], (None, None, None))
 
 
@@ -303,12 +305,13 @@ def single(value: float | None) -> float | None:
     return None if value is None else float(np.float32(value))
 
 
-def sort_value(content: Content, name: str, row: dict[str, Any]) -> Any:
+def sort_value(content: Content, name: str, row: Mapping[str, Any]) -> Any:
     if name == "never":
         return None
     if name in row:
         return row[name]
-    return single(own(content, name.split(".", maxsplit=1)[0], row)[0 if "logit" in name else 1])
+    logit, confidence, _ = own(content, name.split(".", maxsplit=1)[0], row)
+    return single(logit if "logit" in name else confidence)
 
 
 # --- examples -----------------------------------------------------------------------------------------

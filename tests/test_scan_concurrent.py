@@ -18,6 +18,7 @@ from scan_stores import describe_all, described, ids, picture, rows, scan, state
 from colonnade.engine import scan_commit
 from colonnade.engine.facts import hash_file
 from colonnade.engine.scan import ScanOutcome, apply_scan, plan_scan
+from colonnade.engine.scan_rows import drop_vectors
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.store import Store
@@ -94,7 +95,6 @@ def test_what_others_commit_meanwhile_is_retried(
     picture(root / "a.png", 3)
     (root / "b.png").rename(root / "c.png")
     picture(root / "d.png", 4)
-    drop_vectors = scan_commit.drop_vectors
     calls = 0
 
     def meddle(snapshot: Snapshot, stage: Stage, changed: list[int]) -> Any:
@@ -204,7 +204,7 @@ def test_any_history_ends_with_rows_that_agree_with_the_files(
             "copy": partial(shutil.copy, here, there) if here != there else int,
             "delete": here.unlink,
             "touch": partial(os.utime, here, ns=(0, clock * 1_000_000)),
-            "spoil": lambda path=here: path.write_bytes(b"spoilt"),
+            "spoil": partial(here.write_bytes, b"spoilt"),
         }
         if what == "scan":
             known = rows(store)

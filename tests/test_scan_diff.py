@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -82,7 +83,10 @@ def told(rows: dict[str, Row], diff: RootDiff) -> dict[str, str]:
 def test_against_the_words_of_the_design(
     rows: dict[str, Row], files: dict[str, tuple[int, int]], problems: list[Problem]
 ) -> None:
-    found = [*problems, *(FileEntry(path, *values) for path, values in files.items())]
+    found: list[FileEntry | Problem] = [
+        *problems,
+        *(FileEntry(path, *values) for path, values in files.items()),
+    ]
     diff = diff_images(columns(rows), iter(found))
     expected = oracle(rows, files, problems)
     counted = Counter(expected.values())
@@ -122,7 +126,7 @@ def test_moves_are_one_to_one_complete_and_by_name_first(
     )
     assert len(moves) == len(gone)
     matched: dict[int, tuple[str, str, str]] = {}
-    left = []
+    left: list[tuple[str, str, str]] = []
     for same_name, files in ((True, new), (False, left)):
         for file in list(files):
             root, path, content = file
@@ -135,7 +139,7 @@ def test_moves_are_one_to_one_complete_and_by_name_first(
             assert gone[row.image_id] == (row.root, row.path, content)
             matched[row.image_id] = file
 
-    def most(*keys: Counter[object]) -> int:
+    def most(*keys: Counter[Any]) -> int:
         return (keys[0] & keys[1]).total()
 
     by_content = most(Counter(content for *_, content in gone), Counter(content for *_, content in new))

@@ -14,7 +14,7 @@ from colonnade.engine.settings import Model
 
 
 def test_unit_length() -> None:
-    assert np.allclose(unit_length(np.array([[3, 4], [0, 0]], np.float32)), [[0.6, 0.8], [0, 0]])
+    assert np.allclose(unit_length(np.array([[3, 4], [0, 0]], np.float32)), [[0.6, 0.8], [0.0, 0.0]])
     assert unit_length(np.ones((2, 3), np.float64)).dtype == np.float32
 
 

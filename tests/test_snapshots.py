@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def test_dates_without_a_zone_are_utc(store: Store) -> None:
 
 def test_collected_while_read(store: Store) -> None:
     """A reader that held a snapshot for longer than it is kept is told so, whatever it asks for."""
-    questions = (
+    questions: tuple[Callable[[Snapshot], object], ...] = (
         lambda s: s.files("sets"),
         lambda s: s.cell("images", None, 0),
         lambda s: s.version("sets"),

@@ -170,6 +170,14 @@ def own_definition(document: object) -> dict[str, str]:
     return {"definition": hashlib.sha256(text.encode()).hexdigest()[:16], "json": text}
 
 
+def appending(row: dict[str, str]) -> Edit:
+    def edit(columns: dict[str, list[Any]]) -> None:
+        for name, value in row.items():
+            columns[name].append(value)
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
@@ -182,11 +190,7 @@ def own_definition(document: object) -> dict[str, str]:
     ],
 )
 def test_wrong_definitions(store: Store, document: object, words: str) -> None:
-    def edit(columns: dict[str, list[Any]]) -> None:
-        for name, value in own_definition(document).items():
-            columns[name].append(value)
-
-    rewrite(store, "definitions", None, edit)
+    rewrite(store, "definitions", None, appending(own_definition(document)))
     assert words in faults(store)
 
 
@@ -197,9 +201,7 @@ def test_fits_of_a_newer_version_are_noted(store: Store) -> None:
     known = dict(zip(data["definition"].to_pylist(), data["json"].to_pylist(), strict=True))
     used = read_files(snapshot.files("scores", "earth"))["definition"][0].as_py()
     made = own_definition(json.loads(known[used]) | {"fit": {"method": "of the future", "cut": 3}})
-    rewrite(
-        store, "definitions", None, lambda c: [c[name].append(value) for name, value in made.items()] and None
-    )
+    rewrite(store, "definitions", None, appending(made))
     rewrite(store, "scores", "earth", lambda c: c.update(definition=[made["definition"]] * 40))
     report = verify(store.path)
     assert report.sound, report.faults
@@ -368,13 +370,18 @@ NAMES: list[tuple[str, Callable[[Store], object], str]] = [
     ("foreign in a snapshot", lambda s: (s.snapshot().path / "x").mkdir(), "_snap/00000005/x: not part of"),
     ("partition link", lambda s: relink(data_file(s).path.parents[1] / "attribute_code=x", "/etc"), "(to '/etc')"),
     ("empty partition", lambda s: (data_file(s).path.parents[1] / "attribute_code=x").mkdir(), "without files"),
-    ("folder link", lambda s: (s.path / "_stage").rmdir() or relink(s.path / "_stage", "/etc"), "_stage: not a folder"),
+    ("folder link", lambda s: relink_folder(s.path / "_stage", "/etc"), "_stage: not a folder"),
 ]  # fmt: skip
 
 
 def relink(link: Path, target: str) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(target)
+
+
+def relink_folder(folder: Path, target: str) -> None:
+    folder.rmdir()
+    folder.symlink_to(target)
 
 
 @pytest.mark.parametrize(("act", "words"), [row[1:] for row in NAMES], ids=[row[0] for row in NAMES])

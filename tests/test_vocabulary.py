@@ -142,7 +142,7 @@ class TestFormat:
             vocabulary.prompts("lit")
 
 
-TABLE = {
+TABLE: dict[str, tuple[str | bytes, int, int, str, str]] = {
     "duplicate code": (
         ONE + "  - {code: earth, label: E, description: e}\n",
         5,

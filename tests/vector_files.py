@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from colonnade.engine.stage import open_stage
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files, vectors_of
 
@@ -29,7 +30,8 @@ PROMPTS = ("a photo of Earth", "the moon", "a crescent")
 def vectors(rows: int, dimension: int = 8, seed: int = 0) -> np.ndarray:
     """Unit vectors float32 [rows, dimension]."""
     drawn = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    unit: np.ndarray = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return unit
 
 
 def column(block: np.ndarray, kind: pa.DataType | None = None, *, fixed: bool = True) -> pa.Array:
@@ -60,10 +62,14 @@ def new_store(path: Path, vocabulary: bytes = VOCABULARY) -> Store:
 
 def add_files(store: Store, *rows: dict[str, Any]) -> None:
     """Images that have files; their ids must be the next ones."""
+
+    def reserve(live: Snapshot, stage: Stage) -> None:
+        stage.allocate_ids(len(rows))
+
     with open_stage(store.path, command="test") as stage:
         data = pa.Table.from_pylist(list(rows), SCHEMAS["images"])
         stage.append("images", None, 0, data, read=store.snapshot().cell("images", None, 0))
-        stage.late(lambda live, stage: stage.allocate_ids(len(rows)) and None)
+        stage.late(reserve)
         stage.commit()
 
 
