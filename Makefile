@@ -29,10 +29,10 @@ demo: .venv/.installed ## Install, render a collection, tag it with the bundled 
 	$(BIN)/colonnade demo demo
 
 test: .venv/.installed-dev ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
 check: .venv/.installed-dev ## The quick tests only
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m 'not slow'
 
 $(NAMESPACE):
 	mkdir -p $@

@@ -190,7 +190,9 @@ def refresh(
     snapshot, vocabulary = store.snapshot(), store.vocabulary()
     model = active_model(store)
     scored = set(snapshot.partitions("scores"))
-    work = plan_tag(store, snapshot, vocabulary, codes=[code for code in codes if code in scored])
+    work = plan_tag(
+        snapshot, vocabulary, store.settings.active, codes=[code for code in codes if code in scored]
+    )
     waiting = tuple(w.code for w in work if w.cells and missing_prompts(snapshot, vocabulary, model, [w]))
     ready = [w.code for w in work if w.cells and w.code not in waiting]
     written: tuple[str, ...] = ()

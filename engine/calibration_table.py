@@ -73,7 +73,7 @@ def calibration_table(
         InputError: a code is not a base attribute.
         StoreError: a file is damaged.
     """
-    work = {item.code: item for item in plan_tag(store, snapshot, vocabulary, codes=codes)}
+    work = {item.code: item for item in plan_tag(snapshot, vocabulary, store.settings.active, codes=codes)}
     attributes = [a for a in vocabulary.base if codes is None or a.code in set(codes)]
     model = store.settings.active
     with duck_errors(str(snapshot.path)):

@@ -8,13 +8,13 @@ import numpy as np
 
 from colonnade.engine.derive import derive
 from colonnade.engine.errors import ConflictError, InputError
-from colonnade.engine.freshness import AttributeWork, Task, derived_work
+from colonnade.engine.freshness import AttributeWork, Task, derived_work, inputs_digest
 from colonnade.engine.provenance import read_definitions, store_definitions
 from colonnade.engine.scoring import codes_of_statuses, scores_table
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files
+from colonnade.engine.tables import id_digest, read_files, read_footer
 from colonnade.engine.views_file import refresh_views
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, Vocabulary, nearest
 
@@ -93,8 +93,7 @@ def derive_attributes(
             return ()
         try:
             with open_stage(store.path, command="derive") as stage:
-                model = store.settings.model_key or ""
-                _derive_all(snapshot, vocabulary, stage, work, model)
+                _derive_all(snapshot, vocabulary, stage, work)
                 store_definitions(stage, [w.definition for w in work])
                 stage.commit(vocabulary=vocabulary.source)
         except ConflictError as error:
@@ -107,7 +106,7 @@ def derive_attributes(
 
 
 def _derive_all(
-    snapshot: Snapshot, vocabulary: Vocabulary, stage: Stage, work: Sequence[AttributeWork], model: str
+    snapshot: Snapshot, vocabulary: Vocabulary, stage: Stage, work: Sequence[AttributeWork]
 ) -> None:
     rules = {attribute.code: attribute.rule for attribute in vocabulary.derived}
     for shard in sorted({cell.shard for item in work for cell in item.cells}):
@@ -122,6 +121,7 @@ def _derive_all(
                 continue
             inputs = {code: _input(snapshot, stage, made, code, shard) for code in _inputs(rules[item.code])}
             ids, confidence, status = _evaluate(rules[item.code], inputs)
+            made_from = {code: (len(own), id_digest(own)) for code, (own, _, _) in inputs.items()}
             made[item.code] = (ids, confidence, status)
             rows = scores_table(
                 ids,
@@ -129,10 +129,20 @@ def _derive_all(
                 confidence=confidence,
                 status=status,
                 label_source="derived_rule",
-                model=model,
+                model=_model_of(snapshot, rules, item.code, shard),
                 definition=item.definition.hash,
             )
-            stage.replace("scores", item.code, shard, rows, read=old)
+            stage.replace("scores", item.code, shard, rows, read=old, inputs=inputs_digest(made_from))
+
+
+def _model_of(snapshot: Snapshot, rules: Mapping[str, Rule], code: str, shard: int) -> str:
+    """The model behind a derived attribute: that of the first scored base attribute that it is made of."""
+    if code in rules:
+        return next(
+            filter(None, (_model_of(snapshot, rules, own, shard) for own in _inputs(rules[code]))), ""
+        )
+    footers = (read_footer(file) for file in snapshot.cell("scores", code, shard))
+    return next((footer.model for footer in footers if footer.model), "")
 
 
 def _input(snapshot: Snapshot, stage: Stage, made: Mapping[str, Scores], code: str, shard: int) -> Scores:

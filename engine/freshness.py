@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,7 @@ __all__ = [
     "base_work",
     "cell_states",
     "derived_work",
+    "inputs_digest",
     "read_fit",
 ]
 
@@ -41,6 +43,8 @@ class CellState:
     id_digest: int
     definition: str | None
     """The one definition of all its rows; None if there are several."""
+    inputs: str | None = None
+    """Of a derived cell: the digest of the rows that it was made from."""
 
     def same_ids(self, other: CellState) -> bool:
         return self.rows == other.rows and self.id_digest == other.id_digest
@@ -62,7 +66,17 @@ def _cell_state(files: Sequence[DataFile]) -> CellState:
         rows=sum(footer.rows for footer in footers),
         id_digest=sum(footer.id_digest for footer in footers) % 2**64,
         definition=definitions.pop() if len(definitions) == 1 else None,
+        inputs=footers[0].inputs if len(footers) == 1 else None,
     )
+
+
+def inputs_digest(inputs: Mapping[str, tuple[int, int]]) -> str:
+    """A digest of which images a derived cell's inputs had: code -> (rows, id digest); (0, 0) for none.
+
+    A derived cell whose digest is another now was made while an input lacked images, or had others.
+    """
+    text = "\n".join(f"{code} {rows} {digest:016x}" for code, (rows, digest) in sorted(inputs.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Task(Enum):
@@ -205,14 +219,16 @@ def derived_work(
             cells.append(CellWork(shard, Task.RULE, "forced", rows))
         elif (why := why_stale(cell.definition, wanted, known)) is not None:
             cells.append(CellWork(shard, Task.RULE, why, rows))
-        elif changing or not any(cell.same_ids(source) for source in sources) or not _aligned(sources, cell):
-            cells.append(CellWork(shard, Task.RULE, "inputs changed" if changing else "new images", rows))
+        elif changing or cell.inputs != _present_inputs(inputs, shard):
+            cells.append(CellWork(shard, Task.RULE, "inputs changed", rows))
     return AttributeWork(attribute.code, True, wanted, None, None, tuple(cells))
 
 
-def _aligned(sources: Sequence[CellState], cell: CellState) -> bool:
-    """Whether no input has more images than the derived cell (it holds the union of its inputs' images)."""
-    return all(source.rows <= cell.rows for source in sources)
+def _present_inputs(inputs: Mapping[str, Mapping[int, CellState]], shard: int) -> str:
+    cells = {code: states.get(shard) for code, states in inputs.items()}
+    return inputs_digest(
+        {code: (cell.rows, cell.id_digest) if cell else (0, 0) for code, cell in cells.items()}
+    )
 
 
 def _planned_definition(

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,13 +18,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from colonnade.engine.durable import store_errors
-from colonnade.engine.errors import InputError
+from colonnade.engine.durable import read_bounded, store_errors
+from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.snapshots import utc_now
 
 __all__ = ["Job", "JobRecord", "embedding_rate", "list_jobs", "read_log", "record_job", "stop_job"]
 
 KEEP_JOBS = 100
+_MAX_RECORD_BYTES = 4 << 20
 _WRITE_SECONDS = 0.5
 _ID = re.compile(r"\d{8}-\d{6}-\d{1,10}")
 
@@ -96,11 +98,13 @@ def record_job(store: Path, command: Sequence[str]) -> Iterator[Job]:
     folder = store / "jobs"
     with store_errors(folder):
         folder.mkdir(exist_ok=True)
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise StoreError(f"{folder}: not a folder of the store; refused, run `colonnade verify`")
         _forget_old(folder)
         now = utc_now()
         stamp = re.sub(r"[-:]", "", now[:19]).replace("T", "-")
         name = f"{stamp}-{os.getpid()}"
-        log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         fcntl.flock(log, fcntl.LOCK_EX)
         job = Job(folder, JobRecord(name, tuple(command), os.getpid(), now, now), log)
         job.write()
@@ -132,16 +136,39 @@ def list_jobs(store: Path) -> list[JobRecord]:
         if not name.endswith(".json") or not _ID.fullmatch(name[:-5]):
             continue
         try:
-            document = json.loads((store / "jobs" / name).read_bytes())
-            document["command"] = tuple(str(word) for word in document["command"])
-            document["outcomes"] = tuple((str(path), str(reason)) for path, reason in document["outcomes"])
-            record = JobRecord(**document)
-        except (OSError, ValueError, TypeError, KeyError):
+            record = _parse(read_bounded(store / "jobs" / name, _MAX_RECORD_BYTES, follow=False))
+        except (OSError, StoreError, ValueError, TypeError, KeyError, RecursionError):
             continue
         if record.state == "running" and not _alive(store, record.id):
             record = replace(record, state="killed")
         records.append(record)
     return records
+
+
+def _parse(source: bytes) -> JobRecord:
+    """A record from its file.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not one.
+    """
+    document = json.loads(source)
+    rate = document["embedded_per_second"]
+    return JobRecord(
+        id=str(document["id"]),
+        command=tuple(str(word) for word in document["command"]),
+        pid=int(document["pid"]),
+        started=str(document["started"]),
+        updated=str(document["updated"]),
+        state=str(document["state"]),
+        phase=str(document["phase"]),
+        done=int(document["done"]),
+        total=int(document["total"]),
+        failures=int(document["failures"]),
+        seconds=float(document["seconds"]),
+        embedded_per_second=None if rate is None else float(rate),
+        message=str(document["message"]),
+        outcomes=tuple((str(path), str(reason)) for path, reason in document["outcomes"]),
+    )
 
 
 def read_log(store: Path, job: str) -> str:
@@ -151,9 +178,13 @@ def read_log(store: Path, job: str) -> str:
         InputError: no such job.
     """
     path = store / "jobs" / f"{_checked(store, job)}.log"
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (1 << 20)))
-        return file.read(1 << 20).decode("utf-8", "replace")
+    with store_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            start = max(0, os.fstat(descriptor).st_size - (1 << 20))
+            return os.pread(descriptor, 1 << 20, start).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
 
 
 def stop_job(store: Path, job: str) -> bool:
@@ -164,7 +195,7 @@ def stop_job(store: Path, job: str) -> bool:
     """
     name = _checked(store, job)
     record = next((record for record in list_jobs(store) if record.id == name), None)
-    if record is None or record.state != "running":
+    if record is None or record.state != "running" or not name.endswith(f"-{record.pid}"):
         return False
     try:
         os.kill(record.pid, signal.SIGTERM)
@@ -187,7 +218,7 @@ def _checked(store: Path, job: str) -> str:
 
 def _alive(store: Path, job: str) -> bool:
     try:
-        descriptor = os.open(store / "jobs" / f"{job}.log", os.O_RDONLY)
+        descriptor = os.open(store / "jobs" / f"{job}.log", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
@@ -200,7 +231,9 @@ def _alive(store: Path, job: str) -> bool:
 
 
 def _forget_old(folder: Path) -> None:
-    names = sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".json"))
+    names = sorted(
+        name[:-5] for name in os.listdir(folder) if name.endswith(".json") and _ID.fullmatch(name[:-5])
+    )
     for name in names[:-KEEP_JOBS]:
         for suffix in (".json", ".log"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)

@@ -52,7 +52,8 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     settings = store.settings
     matches = None
     if name.isdecimal():
-        matches = data.filter(pc.equal(data["image_id"], int(name[:18])))
+        by_id = pc.equal(data["image_id"], int(name[:18]))
+        matches = data.filter(pc.or_kleene(by_id, pc.equal(data["path"], name)))
     if matches is None or not matches.num_rows:
         matches = data.filter(
             pc.or_kleene(pc.equal(data["path"], name), pc.equal(data["uuid"], name.lower()))

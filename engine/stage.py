@@ -76,10 +76,21 @@ class Stage:
             change.new.append(self._write(table, partition, shard, data))
 
     def replace(
-        self, table: str, partition: str | None, shard: int, data: pa.Table, *, read: Sequence[DataFile]
+        self,
+        table: str,
+        partition: str | None,
+        shard: int,
+        data: pa.Table,
+        *,
+        read: Sequence[DataFile],
+        inputs: str | None = None,
     ) -> None:
-        """Make `data` all that a cell holds; without rows the cell goes away."""
-        self.rewrite(table, partition, shard, data, keep=(), read=read)
+        """Make `data` all that a cell holds; without rows the cell goes away.
+
+        Args:
+            inputs: for derived scores, the digest of the rows that they were made from.
+        """
+        self.rewrite(table, partition, shard, data, keep=(), read=read, inputs=inputs)
 
     def rewrite(
         self,
@@ -90,11 +101,12 @@ class Stage:
         *,
         keep: Sequence[DataFile],
         read: Sequence[DataFile],
+        inputs: str | None = None,
     ) -> None:
         """Make the files in `keep` (some of `read`) and a new one with `data` all that a cell holds."""
         change = self._change((table, partition, shard), read)
         change.keep = tuple(keep)
-        change.new = [self._write(table, partition, shard, data)] if data.num_rows else []
+        change.new = [self._write(table, partition, shard, data, inputs)] if data.num_rows else []
 
     def drop(self, table: str, partition: str | None, *, read: Sequence[DataFile]) -> None:
         """Remove every file in `read` (a whole partition, or some of its cells)."""
@@ -179,7 +191,9 @@ class Stage:
                 delete_trash(trash)
         return new
 
-    def _write(self, table: str, partition: str | None, shard: int, data: pa.Table) -> DataFile:
+    def _write(
+        self, table: str, partition: str | None, shard: int, data: pa.Table, inputs: str | None = None
+    ) -> DataFile:
         partition_folder(table, partition)
         data = conform(table, data)
         _check_shard(table, shard, data)
@@ -187,7 +201,7 @@ class Stage:
         self._written += 1
         self._unsynced.append(path)
         with store_errors(path):
-            digest = write_parquet(table, data, path)
+            digest = write_parquet(table, data, path, inputs=inputs)
         return DataFile(table, partition, shard, data_file_name(shard, digest), path)
 
     def _flush(self) -> None:

@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from colonnade.engine.calibration import default_fit
 from colonnade.engine.derive_run import derive_attributes, plan_derive
 from colonnade.engine.embed import EmbedOutcome, embed, pending_images
-from colonnade.engine.freshness import AttributeWork
+from colonnade.engine.freshness import AttributeWork, CellWork, Task
 from colonnade.engine.jobs import embedding_rate
+from colonnade.engine.provenance import confidence_definition, logit_definition
 from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tag import TagOutcome, missing_prompts, plan_tag, tag
+from colonnade.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
@@ -91,17 +96,23 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         VocabularyError: the vocabulary is wrong.
     """
     snapshot, settings, vocabulary = store.snapshot(), store.settings, store.vocabulary()
-    scanned = plan_scan(store, snapshot=snapshot) if scan and settings.roots else None
+    scanned = plan_scan(store, snapshot=snapshot) if scan else None
     active = settings.active if settings.active and settings.active.spec == settings.spec else None
     unembedded = len(pending_images(snapshot, active.key if active else None)) if settings.spec else 0
-    everything = plan_tag(store, snapshot, vocabulary)
+    new = scanned.count("new") + scanned.count("changed") if scanned and settings.spec else 0
+    model = settings.active
+    if model is None and settings.spec and unembedded + new:
+        model = Model(settings.spec, settings.spec, 1, 1.0)
+        everything = _work_of_a_new_model(snapshot, vocabulary, model, unembedded + new)
+    else:
+        everything = plan_tag(snapshot, vocabulary, model)
     base = tuple(work for work in everything if work.cells)
     derived = tuple(work for work in plan_derive(snapshot, vocabulary, pending=everything) if work.cells)
-    prompts = missing_prompts(snapshot, vocabulary, settings.active, base) if settings.active else []
+    prompts = missing_prompts(snapshot, vocabulary, model, base) if model else []
     return Plan(
         scan=scanned,
         model=settings.spec or settings.model_key or "",
-        images_to_embed=unembedded + (scanned.count("new") + scanned.count("changed") if scanned else 0),
+        images_to_embed=unembedded + new,
         prompts_to_encode=tuple(prompts),
         base=base,
         derived=derived,
@@ -110,6 +121,21 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         orphans=tuple(code for code in snapshot.partitions("scores") if code not in vocabulary.codes),
         images_per_second=embedding_rate(store.path),
     )
+
+
+def _work_of_a_new_model(
+    snapshot: Snapshot, vocabulary: Vocabulary, model: Model, images: int
+) -> tuple[AttributeWork, ...]:
+    """What a model that was never loaded here makes of every base attribute, once it has embedded the images."""
+    works = []
+    for attribute in vocabulary.base:
+        prompts = vocabulary.prompts(attribute.code)
+        fit, logit = default_fit(model, prompts), logit_definition(model, prompts)
+        wanted = confidence_definition(logit, fit, attribute.thresholds)
+        reason = "model changed" if snapshot.files("scores", attribute.code) else "new"
+        cells = (CellWork(0, Task.LOGITS, reason, images),)
+        works.append(AttributeWork(attribute.code, False, wanted, logit, fit, cells))
+    return tuple(works)
 
 
 def model_loader(device: str | None = None) -> Callable[[str], Embedder]:

@@ -53,6 +53,8 @@ class Footer:
     definition: str | None
     """For scores: the one definition that all rows of the file share."""
     model: str | None
+    inputs: str | None = None
+    """For derived scores: the digest of the rows that they were made from."""
 
 
 def id_digest(ids: np.ndarray) -> int:
@@ -128,8 +130,11 @@ class _HashingFile:
             self._file.close()
 
 
-def write_parquet(table: str, data: pa.Table, path: Path) -> str:
+def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None = None) -> str:
     """Write a new file (not yet durable: see `durable.fsync_all`); returns the hex SHA-256 of its content.
+
+    Args:
+        inputs: for derived scores, the digest of the rows that they were made from (`freshness.inputs_digest`).
 
     Raises:
         OSError: the disk refused; the partial file is left for the caller's clean-up.
@@ -145,6 +150,8 @@ def write_parquet(table: str, data: pa.Table, path: Path) -> str:
             values = pc.unique(data[column]).to_pylist()
             if len(values) == 1:
                 facts[column] = values[0]
+    if inputs is not None:
+        facts["inputs"] = inputs
     data = data.replace_schema_metadata(None)
     strings = [f.name for f in data.schema if pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)]
     encodings = {"image_id": "DELTA_BINARY_PACKED"} if "image_id" in data.column_names else None
@@ -175,7 +182,7 @@ def read_footer(file: DataFile) -> Footer:
     try:
         metadata = pq.read_metadata(file.path)
         facts = json.loads((metadata.metadata or {}).get(_FOOTER_KEY, b"{}"))
-        definition, model = facts.get("definition"), facts.get("model")
+        definition, model, inputs = (facts.get(name) for name in ("definition", "model", "inputs"))
         return Footer(
             rows=metadata.num_rows,
             id_digest=int(facts.get("id_digest", "0"), 16),
@@ -183,6 +190,7 @@ def read_footer(file: DataFile) -> Footer:
             max_id=int(facts.get("max_id", -1)),
             definition=definition if isinstance(definition, str) else None,
             model=model if isinstance(model, str) else None,
+            inputs=inputs if isinstance(inputs, str) else None,
         )
     except (*_DAMAGE, AttributeError) as error:
         raise _damaged(file, error) from None

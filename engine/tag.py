@@ -41,19 +41,18 @@ class TagOutcome:
 
 
 def plan_tag(
-    store: Store,
     snapshot: Snapshot,
     vocabulary: Vocabulary,
+    model: Model | None,
     *,
     codes: Sequence[str] | None = None,
     force: bool = False,
 ) -> tuple[AttributeWork, ...]:
-    """What the base attributes need, in the vocabulary's order; empty without an active model.
+    """What the base attributes need under a model, in the vocabulary's order; empty without one.
 
     Raises:
         InputError: a code is not a base attribute of the vocabulary.
     """
-    model = store.settings.active
     if model is None:
         return ()
     known = read_definitions(snapshot)
@@ -115,8 +114,8 @@ def tag(
     encoded: dict[str, np.ndarray] = {}
     for _ in conflict_retries():
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
-        work = [w for w in plan_tag(store, snapshot, vocabulary, codes=codes, force=force) if w.cells]
         model = store.settings.active
+        work = [w for w in plan_tag(snapshot, vocabulary, model, codes=codes, force=force) if w.cells]
         if not work or model is None:
             return TagOutcome()
         lacking = [p for p in missing_prompts(snapshot, vocabulary, model, work) if p not in encoded]

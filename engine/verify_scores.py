@@ -95,7 +95,7 @@ class ScoreRows:
         no_logit = np.asarray(batch.column("logit").is_null())
         tally.rows(~no_logit & ~np.isfinite(logit), "with a logit that is not finite", ids)
         status = self._statuses(batch, ids, tally)
-        tally.rows(unknown != (status == UNKNOWN), "with a confidence but no status, or the reverse", ids)
+        tally.rows(~unknown & (status == UNKNOWN), "with a confidence but no status", ids)
         words, codes = _words(batch, "definition")
         for code, word in enumerate(words):
             mine = codes == code

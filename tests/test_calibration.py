@@ -134,7 +134,7 @@ def test_a_chosen_fit_remakes_that_attribute_and_what_is_derived_from_it(store: 
     logits = read_files(store.snapshot().files("scores", "earth"), ["logit"])
     assert change(store, earth=CHOSEN) == ("earth",)
     vocabulary = store.vocabulary()
-    work = plan_tag(store, store.snapshot(), vocabulary)
+    work = plan_tag(store.snapshot(), vocabulary, store.settings.active)
     assert [w.reasons for w in work] == [("calibration changed",), ()]
     assert refresh(store, ["earth"]) == (("earth", "both", "neither"), ())
     assert read_files(store.snapshot().files("scores", "earth"), ["logit"]).equals(logits)
@@ -143,7 +143,7 @@ def test_a_chosen_fit_remakes_that_attribute_and_what_is_derived_from_it(store: 
     assert np.allclose(np.array(list(scored(store, "earth").values())), wanted)
     for code, old in files.items():
         assert store.snapshot().files("scores", code)[0].name == old[0].name, "untouched"
-    assert not any(w.cells for w in plan_tag(store, store.snapshot(), vocabulary))
+    assert not any(w.cells for w in plan_tag(store.snapshot(), vocabulary, store.settings.active))
     assert change(store, earth=None) == ("earth",)
     refresh(store, ["earth"])
     assert scored(store, "earth") == before["earth"]

@@ -63,7 +63,7 @@ def refresh(store: Store) -> None:
 
 def is_fresh(store: Store) -> bool:
     snapshot, vocabulary = store.snapshot(), store.vocabulary()
-    work = plan_tag(store, snapshot, vocabulary)
+    work = plan_tag(snapshot, vocabulary, store.settings.active)
     return not any(w.cells for w in (*work, *plan_derive(snapshot, vocabulary, pending=work)))
 
 
@@ -449,11 +449,13 @@ def test_forget(store: Store) -> None:
             assert not [
                 row for row in found if "'image_id': 39," in str(row) or "'image_id': 3," in str(row)
             ], table
+    forgotten = store.snapshot().number
+    derive_attributes(store)
     assert is_fresh(store)
     assert_sound(store)
     assert store.snapshot().next_image_id == 40
     assert forget(store, np.array([1, 3, 39])).images == 0
-    restore(store.path, store.snapshot().number - 1)
+    restore(store.path, forgotten - 1)
     assert missing_images(store).tolist() == [1, 3, 39]
 
 

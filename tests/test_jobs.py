@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from collections_on_disk import make_store
 
-from colonnade.engine.errors import InputError
+from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.jobs import KEEP_JOBS, embedding_rate, list_jobs, read_log, record_job, stop_job
 from colonnade.engine.store import Store
 
@@ -94,3 +95,32 @@ def test_old_records_are_forgotten_and_damaged_ones_left_out(store: Store) -> No
 def test_an_unknown_job_is_refused(store: Store, name: str) -> None:
     with pytest.raises(InputError, match="no such job"):
         read_log(store.path, name)
+
+
+def test_a_folder_that_leads_elsewhere_is_refused(store: Store, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for number in range(KEEP_JOBS + 5):
+        (victim / f"{number}.json").write_text("{}")
+    (store.path / "jobs").rmdir()
+    (store.path / "jobs").symlink_to(victim)
+    with pytest.raises(StoreError, match="refused"), record_job(store.path, ["scan"]):
+        pass
+    assert len(list(victim.iterdir())) == KEEP_JOBS + 5
+
+
+@pytest.mark.parametrize(
+    "change", [{"done": "x"}, {"embedded_per_second": "fast"}, {"pid": None}, {"outcomes": [1]}]
+)
+def test_a_damaged_record_is_left_out(store: Store, change: dict[str, object]) -> None:
+    with record_job(store.path, ["scan"]) as job:
+        pass
+    path = store.path / "jobs" / f"{job.record.id}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert list_jobs(store.path) == []
+    assert embedding_rate(store.path) is None
+
+
+def test_a_pipe_among_the_records_is_not_waited_for(store: Store) -> None:
+    os.mkfifo(store.path / "jobs" / "29990101-000000-1.json")
+    assert list_jobs(store.path) == []

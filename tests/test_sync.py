@@ -14,6 +14,7 @@ from random import Random
 import numpy as np
 import pytest
 from collections_on_disk import VOCABULARY, data_files, make_store, write_image
+from crash_helpers import assert_sound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ from colonnade.engine.scan import apply_scan, plan_scan
 from colonnade.engine.scoring import unit_length
 from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.stage import open_stage
+from colonnade.engine.status import read_status
 from colonnade.engine.store import Store
 from colonnade.engine.sync import Narrator, make_plan, run_plan
 from colonnade.engine.tables import read_files
@@ -311,6 +313,39 @@ def test_another_model_redoes_everything_beside_the_old_embeddings(tmp_path: Pat
     assert len(store.snapshot().partitions("embeddings")) == 2
 
 
+def test_a_derived_attribute_waits_for_all_of_its_inputs(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.sync()
+    write_image(tmp_path / "photos" / "new.jpg", 60)
+    apply_scan(store, plan_scan(store))
+    embed(store)
+    tag(store, codes=["earth"])
+    derive_attributes(store)
+    assert_sound(store.path)
+    planned = {work.code for work in store.plan().derived}
+    assert planned == DERIVED
+    assert set(store.sync().derived) == planned
+    before = data_files(store)
+    derive_attributes(store, force=True)
+    assert data_files(store) == before
+    rows = read_files(store.snapshot().files("scores", "earth_only")).to_pylist()
+    assert all(row["status"] is not None and row["model"] == "hash" for row in rows)
+
+
+def test_a_model_that_was_never_loaded_makes_everything_stale(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    plan = store.plan()
+    assert {work.reasons for work in plan.base} == {("new",)}
+    assert len(plan.prompts_to_encode) == 3
+    store.sync()
+    use_model(store, "demo")
+    plan = store.plan()
+    assert {work.reasons for work in plan.base} == {("model changed",)}
+    assert {work.code for work in plan.derived} == DERIVED
+    assert len(plan.prompts_to_encode) == 3
+    assert {item.state for item in read_status(store).attributes if item.kind == "base"} == {"model changed"}
+
+
 def test_a_missing_vocabulary_says_where_a_copy_is(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.vocabulary_path.unlink()
@@ -361,6 +396,7 @@ OPERATIONS = st.sampled_from(
         "remove attribute",
         "calibrate",
         "tag one",
+        "derive",
         "scan only",
         "embed only",
     ]
@@ -384,6 +420,10 @@ def test_after_a_sync_the_plan_is_empty(
             _apply(operation, store, folder / "photos", next(counter), random)
         store.sync()
         assert store.plan().empty, operations
+        assert_sound(store.path)
+        files_of = data_files(store)
+        derive_attributes(store, force=True)
+        assert data_files(store) == files_of, operations
         embedded = (
             read_files(store.snapshot().files("embeddings")).num_rows
             if data_files(store, "embeddings")
@@ -438,6 +478,8 @@ def _apply(operation: str, store: Store, photos: Path, number: int, random: Rand
             set_calibration(store, "sun", float(number % 7))
         case "tag one" if store.settings.active:
             tag(store, codes=["moon"])
+        case "derive":
+            derive_attributes(store)
         case "scan only":
             apply_scan(store, plan_scan(store))
         case "embed only":

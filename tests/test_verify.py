@@ -130,7 +130,7 @@ WRONG_ROWS: list[tuple[str, str | None, Edit, str]] = [
     ("prompts", MODEL.key, lambda c: c["prompt"].__setitem__(0, c["prompt"][1]), "of a prompt that another row has"),
     ("scores", "earth", put("confidence", 1.5), "with a confidence outside 0 to 1"),
     ("scores", "earth", put("confidence", float("nan")), "with a confidence that is not a number"),
-    ("scores", "earth", put("confidence", None), "with a confidence but no status, or the reverse"),
+    ("scores", "earth", put("confidence", None), "of a base attribute without a logit or confidence"),
     ("scores", "earth", change("confidence", lambda c: c + 1e-5), "confidence is not what their logit and fit give"),
     ("scores", "earth", change("status", another_status), "status is not what their definition's thresholds give"),
     ("scores", "earth", put("status", "maybe"), "with a status other than accepted, tentative, rejected"),

@@ -27,7 +27,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines += scan_lines(plan.scan)
     if plan.images_to_embed:
         lines.append(f"{count(plan.images_to_embed, 'image')} to embed with {plan.model}{_seconds(plan)}")
-        if plan.base_count:
+        if plan.base_count and not plan.base:
             lines.append(
                 f"  then scored for {count(plan.base_count, 'attribute')} and {plan.derived_count} derived: "
                 "no image is decoded for that"
