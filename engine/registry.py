@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from colonnade.engine.errors import ConflictError, InputError, ModelError
 from colonnade.engine.settings import Model, Root, Settings, new_root, update_settings
-from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.snapshots import Snapshot, list_snapshots
 from colonnade.engine.stage import conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, read_footer, read_table
@@ -49,19 +50,38 @@ def absolute_spec(spec: str) -> str:
 
 
 def add_root(store: Store, folder: Path) -> Root:
-    """Make a folder of images a root of the store.
+    """Make a folder of images a root of the store, by a name that no root had whose images are known.
 
     Raises:
-        InputError: not a folder, or a root already.
+        InputError: not a folder, a root already, inside a root or around one.
     """
     added: list[Root] = []
 
     def change(settings: Settings) -> Settings:
-        added[:] = [new_root(settings, folder)]
+        added[:] = [new_root(settings, folder, _known_names(store))]
         return replace(settings, roots=(*settings.roots, added[0]))
 
     update_settings(store.path, change)
     return added[0]
+
+
+def _known_names(store: Store) -> set[str]:
+    """The root names in the images tables of all snapshots that `restore` may bring back.
+
+    A name that another folder gets would give it the hashes, vectors and scores of the first one's images.
+    The caller holds the lock, so that no snapshot goes meanwhile.
+    """
+    files = {
+        file.name: file
+        for number in list_snapshots(store.path)
+        for file in store.snapshot(number).files("images")
+    }
+    names: set[str] = set()
+    for file in files.values():
+        names.update(
+            name for name in pc.unique(read_table("images", [file], ["root"])["root"]).to_pylist() if name
+        )
+    return names
 
 
 def find_root(settings: Settings, text: str) -> Root:
@@ -87,11 +107,12 @@ def move_root(store: Store, old: str, new: Path, *, force: bool = False) -> Root
         force: even if none of the known images is found there.
 
     Raises:
-        InputError: no such root, not a folder, or none of the known images is in it.
+        InputError: no such root, not a folder, inside another root or around one, or none of the known images
+            is in it.
     """
-    root = find_root(store.settings, old)
-    others = replace(store.settings, roots=tuple(r for r in store.settings.roots if r != root))
-    moved = Root(root.name, new_root(others, new).path)
+    settings = store.settings
+    root = find_root(settings, old)
+    moved = Root(root.name, new_root(_without(settings, root.name), new).path)
     known = _some_paths(store.snapshot(), root.name)
     found = sum(os.path.lexists(moved.path / path) for path in known)
     if known and not found and not force:
@@ -101,6 +122,8 @@ def move_root(store: Store, old: str, new: Path, *, force: bool = False) -> Root
         )
 
     def change(settings: Settings) -> Settings:
+        find_root(settings, root.name)
+        new_root(_without(settings, root.name), new)  # another may have been added meanwhile
         return replace(settings, roots=tuple(moved if r.name == root.name else r for r in settings.roots))
 
     update_settings(store.path, change)
@@ -114,10 +137,18 @@ def remove_root(store: Store, text: str) -> tuple[Root, int]:
         InputError: no such root.
     """
     root = find_root(store.settings, text)
-    update_settings(
-        store.path,
-        lambda settings: replace(settings, roots=tuple(r for r in settings.roots if r.name != root.name)),
-    )
+    # The rows first: where it is killed in between, the root can be removed again.
+    count = _mark_missing(store, root.name)
+    update_settings(store.path, lambda settings: _without(settings, root.name))
+    return root, count
+
+
+def _without(settings: Settings, name: str) -> Settings:
+    return replace(settings, roots=tuple(root for root in settings.roots if root.name != name))
+
+
+def _mark_missing(store: Store, name: str) -> int:
+    """Make the files of a root missing; returns how many were not."""
     for _ in conflict_retries():
         snapshot, count = store.snapshot(), 0
         try:
@@ -125,7 +156,7 @@ def remove_root(store: Store, text: str) -> tuple[Root, int]:
                 for shard in snapshot.shards("images"):
                     cell = snapshot.cell("images", None, shard)
                     rows = read_files(cell)
-                    mine = (rows["root"].to_numpy() == root.name) & (rows["source"].to_numpy() == "file")
+                    mine = (rows["root"].to_numpy() == name) & (rows["source"].to_numpy() == "file")
                     mine &= rows["state"].to_numpy() != "missing"
                     if mine.any():
                         state = np.where(mine, "missing", rows["state"].to_numpy())
@@ -135,7 +166,7 @@ def remove_root(store: Store, text: str) -> tuple[Root, int]:
                         count += int(mine.sum())
                 if count:
                     stage.commit()
-            return root, count
+            return count
         except ConflictError:
             continue
     raise AssertionError("unreachable")

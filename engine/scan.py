@@ -20,7 +20,7 @@ from colonnade.engine.scan_commit import Committer
 from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
 from colonnade.engine.scan_known import read_gone, read_known
 from colonnade.engine.scan_run import FAILURES_KEPT, Job, ScanRun
-from colonnade.engine.settings import Root
+from colonnade.engine.settings import Root, Settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 
@@ -32,6 +32,7 @@ class RootPlan:
     """What a scan would do in one root. Files that look moved are among the new ones until they are read."""
 
     root: Root
+    """For rows of a root that the store no longer has: its name, and an empty path."""
     known: KnownImages
     diff: RootDiff
     lookalike: np.ndarray
@@ -136,6 +137,8 @@ def plan_scan(
 ) -> ScanPlan:
     """Compare the roots' files with the images table, by path, size and time.
 
+    Images of roots that the store no longer has count as vanished: a `restore` may have brought them back.
+
     Args:
         roots: names of roots; by default all. A root whose folder is not there is a problem then, and its
             images stay as they are.
@@ -144,11 +147,16 @@ def plan_scan(
     Raises:
         InputError: a root that was asked for by name is unknown, or its folder is not there.
     """
-    chosen = _chosen(store, roots)
     snapshot = store.snapshot() if snapshot is None else snapshot
+    settings = store.settings  # read after the snapshot: a root that has rows there is in it, or was removed
+    chosen = _chosen(settings, roots)
     files = snapshot.files("images")
-    by_root, elsewhere = read_known(files, [root.name for root in chosen])
+    by_root, left, elsewhere = read_known(
+        files, [root.name for root in chosen], [root.name for root in settings.roots]
+    )
     compared = [(root, known := by_root[root.name], diff_images(known, walk(root.path))) for root in chosen]
+    for name, known in sorted(left.items()):
+        compared.append((Root(name, Path()), known, RootDiff(vanished=list(range(len(known.ids))))))
     gone = [known.ids[diff.vanished + diff.absent] for _, known, diff in compared]
     moves = read_gone(files, [elsewhere, *gone] if any(diff.new for *_, diff in compared) else [])
     return ScanPlan(
@@ -159,8 +167,7 @@ def plan_scan(
     )
 
 
-def _chosen(store: Store, names: Sequence[str] | None) -> tuple[Root, ...]:
-    settings = store.settings
+def _chosen(settings: Settings, names: Sequence[str] | None) -> tuple[Root, ...]:
     if names is None:
         return settings.roots
     chosen = []
@@ -192,6 +199,8 @@ def apply_scan(
 ) -> ScanOutcome:
     """Read what the plan calls for and commit it; then mark what vanished.
 
+    Files of roots that were removed or moved since the plan was made get no rows.
+
     Args:
         progress: called with (files read, files to read, unreadable so far).
         narrate: called with a line where there is something to say, such as a retry.
@@ -212,7 +221,7 @@ def apply_scan(
         for row, entry in (*each.diff.changed, *each.diff.retried):
             others.append((each.root, entry, int(each.known.ids[row])))
     run = ScanRun(
-        Committer(store.path, plan.data_files, narrate),
+        Committer(store.path, [each.root for each in plan.roots], plan.data_files, narrate),
         plan.moves,
         total=plan.reads,
         progress=progress,

@@ -22,6 +22,7 @@ from colonnade.engine.scan_rows import (
     rows_table,
     vectors_changed,
 )
+from colonnade.engine.settings import Root, read_settings
 from colonnade.engine.snapshots import Snapshot, open_snapshot
 from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.tables import read_files
@@ -38,16 +39,23 @@ class Committer:
 
     Args:
         store: the store's folder.
+        roots: the roots that the scan was planned with.
         data_files: names of the images files that the scan was planned with.
         narrate: called with a line before a retry.
     """
 
     def __init__(
-        self, store: Path, data_files: Iterable[str], narrate: Callable[[str], None] | None = None
+        self,
+        store: Path,
+        roots: Iterable[Root],
+        data_files: Iterable[str],
+        narrate: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
+        self._roots = set(roots)
         self._known_files = set(data_files)
         self._narrate = narrate
+        self._names = {root.name for root in self._roots}
         self._foreign: set[tuple[str, str]] = set()
 
     def commit(self, rows: Sequence[dict[str, Any]], edits: Sequence[Edit]) -> tuple[int, Edited]:
@@ -80,7 +88,7 @@ class Committer:
 
         def change(snapshot: Snapshot, stage: Stage) -> None:
             nonlocal edited, looked
-            apply = [edit for edit in edits if edit.kind != "moved" or edit.target not in self._foreign]
+            apply = [edit for edit in edits if edit.kind != "moved" or self._is_free(edit.target)]
             edited = edit_rows(snapshot, stage, apply)
             looked = drop_vectors(snapshot, stage, edited.changed)
 
@@ -90,11 +98,11 @@ class Committer:
             if not unlocked:
                 change(live, stage)
             elif vectors_changed(live, looked, edited.changed) or any(
-                edit.kind == "moved" and edit.image_id in moved and edit.target in self._foreign
+                edit.kind == "moved" and edit.image_id in moved and not self._is_free(edit.target)
                 for edit in edits
             ):
                 raise ConflictError(f"{self._store}: the images changed meanwhile; nothing was written")
-            fresh = [(row["root"], row["path"]) not in self._foreign for row in rows]
+            fresh = [self._is_free((row["root"], row["path"])) for row in rows]
             new = sum(fresh)
             _append(live, stage, table.filter(pa.array(fresh, pa.bool_())))
 
@@ -108,8 +116,13 @@ class Committer:
         self._known_files.update(file.name for file in after.files("images"))
         return new, edited
 
+    def _is_free(self, target: tuple[str, str] | None) -> bool:
+        """Whether a row may get that (root, path): no other has it, and the root is still the one scanned."""
+        return target not in self._foreign and target is not None and target[0] in self._names
+
     def _learn(self, live: Snapshot) -> None:
-        """Note the (root, path) of rows in files that this scan has not seen."""
+        """Note the (root, path) of rows in files that this scan has not seen, and which roots are still there."""
+        self._names = {root.name for root in self._roots.intersection(read_settings(self._store).roots)}
         unknown = [file for file in live.files("images") if file.name not in self._known_files]
         if unknown:
             data = read_files(unknown, ["image_id", "root", "path"])

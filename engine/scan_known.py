@@ -23,11 +23,21 @@ _MATCHED = ("image_id", "root", "path", "bytes", "content_hash")
 
 
 def read_known(
-    files: Sequence[DataFile], roots: Collection[str]
-) -> tuple[dict[str, KnownImages], NDArray[np.int64]]:
-    """The rows that stand for files, by root, and the ids of the missing ones of all other roots."""
+    files: Sequence[DataFile], roots: Collection[str], others: Collection[str] = ()
+) -> tuple[dict[str, KnownImages], dict[str, KnownImages], NDArray[np.int64]]:
+    """The rows that stand for files.
+
+    Args:
+        roots: the names of the roots to compare.
+        others: those of the store's other roots.
+
+    Returns:
+        All rows of `roots`, by root; those of roots that the store does not have, by root, but for the missing
+        ones; the ids of the missing rows of all but `roots`.
+    """
     has_heif = importlib.util.find_spec("pillow_heif") is not None
     parts: dict[str, list[KnownImages]] = {root: [] for root in roots}
+    left: dict[str, list[KnownImages]] = {}
     elsewhere = [np.empty(0, np.int64)]
     for file in files:
         data: Any = read_files([file], _COMPARED)
@@ -37,9 +47,13 @@ def read_known(
             if root in parts:
                 parts[root].append(_known(rows, has_heif))
             else:
-                missing = rows.filter(pc.equal(rows["state"], "missing"))
-                elsewhere.append(missing["image_id"].to_numpy())
-    return {root: _joined(part) for root, part in parts.items()}, np.concatenate(elsewhere)
+                missing = pc.equal(rows["state"], "missing")
+                elsewhere.append(rows.filter(missing)["image_id"].to_numpy())
+                rows = rows.filter(pc.invert(missing))
+                if root not in others and rows.num_rows:
+                    left.setdefault(root, []).append(_known(rows, has_heif))
+    joined = [{root: _joined(part) for root, part in each.items()} for each in (parts, left)]
+    return joined[0], joined[1], np.concatenate(elsewhere)
 
 
 def read_gone(files: Sequence[DataFile], ids: Iterable[NDArray[np.int64]]) -> Moves:

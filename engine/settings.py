@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,23 +85,36 @@ class Settings:
         return replace(self, models=models)
 
 
-def new_root(settings: Settings, path: Path) -> Root:
+def new_root(settings: Settings, path: Path, taken: Collection[str] = ()) -> Root:
     """A root for `path`, with a name that no other root of `settings` has.
 
+    Args:
+        taken: further names that it must not have, such as those of removed roots whose images are still known.
+
     Raises:
-        InputError: not a folder, or already a root.
+        InputError: not a folder, already a root, inside a root or around one: each file has one row.
     """
     folder = path.expanduser().absolute()
     if not folder.is_dir():
         raise InputError(f"{path}: not a folder; an image root must be one")
     folder = folder.resolve()
     for root in settings.roots:
-        if root.path == folder:
+        other = root.path.resolve()
+        if folder == other:
             raise InputError(f"{path}: already the root {root.name!r}")
+        if folder.is_relative_to(other):
+            raise InputError(
+                f"{path}: inside the root {root.name!r} ({root.path}), which has its images already"
+            )
+        if other.is_relative_to(folder):
+            raise InputError(
+                f"{path}: the root {root.name!r} ({root.path}) is inside it; choose a folder beside that, "
+                "or remove that root first"
+            )
     base = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-.") or "images"
-    taken = {root.name for root in settings.roots}
+    names = {*taken, *(root.name for root in settings.roots)}
     name, count = base, 1
-    while name in taken:
+    while name in names:
         count += 1
         name = f"{base}-{count}"
     return Root(name, folder)
