@@ -15,20 +15,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA
-from colonnade.engine.images import one_line, reason_of
+from colonnade.engine.images import mtime_us_of, one_line, reason_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from colonnade.engine.embedder import Preprocessing
 
-__all__ = ["DRAFT_MARGIN", "FORMATS", "DecodeError", "Geometry", "decode", "geometry"]
+__all__ = [
+    "DRAFT_MARGIN",
+    "FORMATS",
+    "Cause",
+    "DecodeError",
+    "Geometry",
+    "Version",
+    "decode",
+    "geometry",
+    "version_of",
+]
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 """What Pillow may take a file for, and HEIF where pillow-heif is installed. Phones' MPO counts as JPEG."""
@@ -47,8 +57,20 @@ _SWAPPING = frozenset(("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270"))
 Pixels = NDArray[np.uint8]
 
 
+Version = tuple[int, int]
+"""Bytes and modification time (microseconds since 1970) of a file, as a scan found them."""
+
+Cause = Literal["changed", "file", "worker"]
+"""Why a failure says nothing certain about a file's bytes: they are others by now; they cannot be read; or
+the decoder was out of memory, out of time or crashed, which another attempt may not be."""
+
+
 class DecodeError(Exception):
     """The file gives no picture; `str(error)` is the reason, one line, without the file's name."""
+
+    def __init__(self, reason: str, cause: Cause | None = None) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +88,24 @@ class Geometry:
 
 
 def decode(
-    source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS, draft: bool = True
+    source: Path | bytes,
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    draft: bool = True,
+    version: Version | None = None,
 ) -> Pixels:
     """The picture in a file (or in its bytes) as uint8 [height, width, 3], as the model takes it.
 
     Of several frames the first. Transparent parts show the model's mean colour, which is neutral to it.
     `draft=False` decodes JPEGs at full size. Raises DecodeError with the reason; never returns a part of a
-    picture. A file that Pillow cannot stop working on is the caller's to time out.
+    picture, nor one of another version of the file than `version`. A file that Pillow cannot stop working on
+    is the caller's to time out.
     """
     from PIL import Image
 
     try:
-        with _quiet(), _opened(source) as file, _identified(file) as image:
+        with _quiet(), _opened(source, version) as file, _identified(file) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise DecodeError(f"{width} x {height} pixels is over the limit of {max_pixels} pixels")
@@ -99,7 +127,11 @@ def decode(
     except Image.DecompressionBombError as error:
         raise DecodeError("too many pixels") from error
     except MemoryError as error:
-        raise DecodeError("not enough memory to decode it") from error
+        raise DecodeError("not enough memory to decode it", "worker") from error
+    except OSError as error:
+        if error.errno is not None:  # the system's, not Pillow's own
+            raise DecodeError(reason_of(error), "file") from error
+        raise DecodeError(one_line(str(error)) or type(error).__name__) from error
     except Exception as error:  # a hostile file makes Pillow's plugins raise almost anything
         raise DecodeError(one_line(str(error)) or type(error).__name__) from error
 
@@ -224,7 +256,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
+def _opened(source: Path | bytes, version: Version | None) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes):
         yield BytesIO(source)
         return
@@ -232,12 +264,26 @@ def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
         # Not blocking: opening a pipe that nobody writes to would never return.
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise DecodeError(reason_of(error)) from error
+        raise DecodeError(reason_of(error), "file") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise DecodeError("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        yield file
+        _require(file, version)
+        try:
+            yield file
+        finally:  # what was being written to while it was read may have failed for that
+            _require(file, version)
+
+
+def version_of(status: os.stat_result) -> Version:
+    """The version of a file by its `stat`."""
+    return status.st_size, mtime_us_of(status)
+
+
+def _require(file: IO[bytes], version: Version | None) -> None:
+    if version is not None and version_of(os.fstat(file.fileno())) != version:
+        raise DecodeError("changed since it was scanned", "changed")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.engine.columns import SHARD_BITS
+from colonnade.engine.decode import Cause, Version, version_of
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, InputError, ModelError
-from colonnade.engine.images import file_path
+from colonnade.engine.images import file_path, one_line
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
@@ -25,11 +26,14 @@ from colonnade.engine.tables import read_files, read_table, vectors_of
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
+    from colonnade.engine.pipeline import EmbeddedBatch
 
 __all__ = ["EmbedOutcome", "Pending", "embed", "image_path", "pending_images"]
 
 COMMIT_IMAGES = 4096
 COMMIT_SECONDS = 30.0
+AGAIN = "; run `colonnade embed --force` to try again"
+"""In the error of an image that failed for a reason that may pass. No sync tries these again by itself."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Pending:
     paths: list[str]
     path_bytes: list[bytes | None]
     hashes: list[str]
+    versions: list[Version | None]
+    """Of the files, as they were when their content was hashed."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,15 +63,22 @@ class EmbedOutcome:
     """(path, reason) of the first thousand images that could not be read."""
     failed: int = 0
     left: int = 0
-    """Images whose file or root folder is not there now; they stay to be embedded."""
+    """Images whose file is not there now or not as it was scanned; they stay to be embedded."""
     seconds: float = 0.0
 
 
 def pending_images(snapshot: Snapshot, model_key: str | None, *, force: bool = False) -> Pending:
-    """The readable files without an embedding of the model (all, for `force` or without a model)."""
-    columns = ["image_id", "root", "path", "path_bytes", "content_hash", "source", "state"]
+    """The readable files without an embedding of the model (all without a model).
+
+    With `force` every one that is or was readable: decoding may have failed for a reason that has passed.
+    """
+    columns = ["image_id", "root", "path", "path_bytes", "content_hash", "bytes", "mtime", "source", "state"]
     data = read_table("images", snapshot.files("images"), columns)
-    wanted = np.asarray(data["state"].to_numpy() == "ok") & np.asarray(data["source"].to_numpy() == "file")
+    wanted = np.asarray(data["state"].to_numpy() == "ok")
+    if force:
+        hashed = data["content_hash"].is_valid().to_numpy()
+        wanted |= np.asarray(data["state"].to_numpy() == "unreadable") & hashed
+    wanted &= np.asarray(data["source"].to_numpy() == "file")
     ids = data["image_id"].to_numpy()
     if model_key is not None and not force:
         files = snapshot.files("embeddings", model_key)
@@ -78,6 +91,12 @@ def pending_images(snapshot: Snapshot, model_key: str | None, *, force: bool = F
         data["path"].to_pylist(),
         data["path_bytes"].to_pylist(),
         data["content_hash"].to_pylist(),
+        [
+            None if size is None or mtime is None else (size, mtime)
+            for size, mtime in zip(
+                data["bytes"].to_pylist(), data["mtime"].cast(pa.int64()).to_pylist(), strict=True
+            )
+        ],
     )
 
 
@@ -108,8 +127,8 @@ def embed(
 
     Args:
         batch: images per forward pass.
-        limit: embed at most so many.
-        force: embed again what has a vector already.
+        limit: decode at most so many; their copies come along, and files that are not there do not count.
+        force: embed again what has a vector already or could not be decoded.
         load: gives the model; by default `load_embedder`.
         progress: called with (done, total, failures).
 
@@ -131,7 +150,10 @@ def embed(
     embedder = (load or load_embedder)(settings.spec)
     model = _model_of(embedder, settings)
     if model != settings.active:
-        update_settings(store.path, lambda current: current.with_model(model, activate=True))
+        # Another model may have been chosen while this one was loading.
+        update_settings(
+            store.path, lambda current: current.with_model(model, activate=current.spec == settings.spec)
+        )
         pending = pending_images(snapshot, model.key, force=force)
     run = _Run(store, model, pending, force, progress or (lambda *_: None), on_conflict or (lambda _: None))
     return run.run(embedder, batch, limit)
@@ -171,22 +193,29 @@ class _Run:
         self.progress, self.on_conflict = progress, on_conflict
         self.outcome = EmbedOutcome()
         self.row_of = {int(image_id): row for row, image_id in enumerate(pending.ids)}
+        self.copies: dict[int, list[int]] = {}
+        """Of an image to be decoded: those with the same bytes, which share what comes of it."""
+        self.aside: list[int] = []
+        """Images whose own file is to blame, so that another copy is decoded in their place."""
+        self.left: list[int] = []
+        self.given = 0
 
     def run(self, embedder: Embedder, batch: int | None, limit: int | None) -> EmbedOutcome:
         from colonnade.engine.pipeline import embed_files
 
         started = time.monotonic()
-        representatives, copies = self._group(limit)
-        items, shared = self._reuse_stored(representatives)
-        total = len(items) + len(shared) + sum(len(ids) for ids in copies.values())
+        items, shared = self._reuse_stored(self._group())
+        total = len(items[:limit]) + len(shared)
+        total += sum(len(self.copies.get(image_id, ())) for image_id in [*items[:limit], *shared])
         ready: list[tuple[np.ndarray, np.ndarray]] = []
         failed: list[tuple[int, str]] = []
         waiting, last = 0, time.monotonic()
         done = 0
+        options = {} if batch is None else {"batch_size": batch}
 
         def take(ids: np.ndarray, vectors: np.ndarray) -> int:
             """Queue vectors, and those of their copies; returns how many."""
-            extra = [(copy, row) for row, i in enumerate(ids) for copy in copies.get(int(i), ())]
+            extra = [(copy, row) for row, i in enumerate(ids) for copy in self.copies.get(int(i), ())]
             self.outcome.shared += len(extra)
             if extra:
                 ids = np.concatenate([ids, np.array([copy for copy, _ in extra], dtype=np.int64)])
@@ -194,46 +223,57 @@ class _Run:
             ready.append((ids, vectors))
             return len(ids)
 
-        with ExitStack() as files, ThreadPoolExecutor(1, thread_name_prefix="commit") as writer:
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as writer:
             commit: Future[None] | None = None
             try:
                 if shared:
                     self.outcome.shared += len(shared)
                     done += take(np.array(list(shared), dtype=np.int64), np.stack(list(shared.values())))
                     waiting += done
-                options = {} if batch is None else {"batch_size": batch}
-                stream = files.enter_context(closing(embed_files(embedder, self._paths(items), **options)))
-                for finished in stream:
-                    count = take(finished.ids, finished.vectors) if len(finished.ids) else 0
-                    self.outcome.embedded += len(finished.ids)
-                    failed += finished.failures
-                    self.outcome.failed += len(finished.failures)
-                    done += count + len(finished.failures)
-                    waiting += count + len(finished.failures)
-                    self.progress(done, total, self.outcome.failed)
-                    due = waiting >= COMMIT_IMAGES or time.monotonic() - last >= COMMIT_SECONDS
-                    if due and (commit is None or commit.done()):
-                        if commit is not None:
-                            commit.result()
-                        commit = writer.submit(self._commit, ready, failed)
-                        ready, failed, waiting, last = [], [], 0, time.monotonic()
+                while items:
+                    with closing(embed_files(embedder, self._files(items, limit), **options)) as stream:
+                        for finished in stream:
+                            count = take(finished.ids, finished.vectors) if len(finished.ids) else 0
+                            self.outcome.embedded += len(finished.ids)
+                            bad = self._failures(finished)
+                            failed += bad
+                            done += count + len(bad)
+                            waiting += count + len(bad)
+                            self.progress(done, total, self.outcome.failed)
+                            due = waiting >= COMMIT_IMAGES or time.monotonic() - last >= COMMIT_SECONDS
+                            if due and (commit is None or commit.done()):
+                                if commit is not None:
+                                    commit.result()
+                                commit = writer.submit(self._commit, ready, failed)
+                                ready, failed, waiting, last = [], [], 0, time.monotonic()
+                    items = self._stand_ins()
             finally:
-                files.close()
                 if commit is not None:
                     commit.result()
                 self._commit(ready, failed)
+                self.outcome.left = len(self.left)
                 self.outcome.seconds = time.monotonic() - started
         return self.outcome
 
-    def _group(self, limit: int | None) -> tuple[list[int], dict[int, list[int]]]:
-        """One image of each content, and its copies, which share its vector."""
+    def _group(self) -> list[int]:
+        """One image of each content; the others are its copies."""
         first: dict[str, int] = {}
-        copies: dict[int, list[int]] = {}
-        for image_id, content in zip(self.pending.ids[:limit].tolist(), self.pending.hashes, strict=False):
+        for image_id, content in zip(self.pending.ids.tolist(), self.pending.hashes, strict=True):
             owner = first.setdefault(content or f"id {image_id}", image_id)
             if owner != image_id:
-                copies.setdefault(owner, []).append(image_id)
-        return list(first.values()), copies
+                self.copies.setdefault(owner, []).append(image_id)
+        return list(first.values())
+
+    def _stand_ins(self) -> list[int]:
+        """The next copy of each image that was put aside."""
+        found = []
+        for image_id in self.aside:
+            copies = self.copies.pop(image_id, [])
+            if copies:
+                found.append(copies[0])
+                self.copies[copies[0]] = copies[1:]
+        self.aside = []
+        return found
 
     def _reuse_stored(self, ids: list[int]) -> tuple[list[int], dict[int, np.ndarray]]:
         """Those of `ids` to be decoded, and stored vectors of the same content for the others."""
@@ -263,23 +303,63 @@ class _Run:
                 shared[twins[twin]] = vectors[np.searchsorted(own, twin)].copy()
         return [i for i in ids if i not in shared], shared
 
-    def _paths(self, ids: Sequence[int]) -> Iterator[tuple[int, Path]]:
+    def _files(self, ids: Sequence[int], limit: int | None) -> Iterator[tuple[int, Path, Version | None]]:
+        """Those of `ids` whose file is as it was scanned; the others are put aside. Runs in another thread."""
         settings = self.store.settings
         for image_id in ids:
+            if limit is not None and self.given >= limit:
+                return
             path = self._path(settings, image_id)
             if path is None:
-                self.outcome.left += 1
+                self.aside.append(image_id)
+                self.left.append(image_id)
             else:
-                yield image_id, path
+                self.given += 1
+                yield image_id, path, self.pending.versions[self.row_of[image_id]]
+
+    def _failures(self, finished: EmbeddedBatch) -> list[tuple[int, str]]:
+        """The failures of a batch as they are to be stored, with those of its images' copies.
+
+        A file that is gone, or is another by now, has not failed: that is for the next scan to judge.
+        """
+        settings, kept = self.store.settings, []
+        for image_id, reason in finished.failures:
+            cause: Cause | None = finished.causes.get(image_id)
+            if cause is not None:
+                reason = one_line(reason, 300 - len(AGAIN)) + AGAIN
+            alike = [image_id]
+            if cause == "changed" or self._path(settings, image_id) is None:
+                cause, alike = "changed", []
+                self.left.append(image_id)
+            if cause in ("changed", "file"):
+                self.aside.append(image_id)
+            else:
+                alike += self.copies.pop(image_id, [])
+            for one in alike:
+                if self._path(settings, one) is None:
+                    self.left.append(one)
+                    continue
+                kept.append((one, reason))
+                if len(self.outcome.failures) < 1000:
+                    self.outcome.failures.append((self.pending.paths[self.row_of[one]], reason))
+        self.outcome.failed += len(kept)
+        return kept
 
     def _path(self, settings: Settings, image_id: int) -> Path | None:
-        row = self.row_of[image_id]
-        return image_path(
-            settings, self.pending.roots[row], self.pending.paths[row], self.pending.path_bytes[row]
-        )
+        """Where an image's file is; None if it is not there, or not as it was scanned."""
+        row, pending = self.row_of[image_id], self.pending
+        path = image_path(settings, pending.roots[row], pending.paths[row], pending.path_bytes[row])
+        if path is None:
+            return None
+        try:
+            found = version_of(path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:  # it is there as far as can be told; opening it will tell what is wrong
+            return path
+        return path if pending.versions[row] in (None, found) else None
 
     def _commit(self, ready: list[tuple[np.ndarray, np.ndarray]], failed: list[tuple[int, str]]) -> None:
-        failed = self._unreadable(failed)
         if not ready and not failed:
             return
         ids = np.concatenate([ids for ids, _ in ready]) if ready else np.empty(0, np.int64)
@@ -297,20 +377,6 @@ class _Run:
             except ConflictError as error:
                 self.on_conflict(f"{error}; changed meanwhile, retrying")
 
-    def _unreadable(self, failed: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        """Failures of files that are there; a file that is gone is for the next scan to judge."""
-        settings, kept = self.store.settings, []
-        for image_id, reason in failed:
-            path = self._path(settings, image_id)
-            if path is None or not path.exists():
-                self.outcome.failed -= 1
-                self.outcome.left += 1
-                continue
-            kept.append((image_id, reason))
-            if len(self.outcome.failures) < 1000:
-                self.outcome.failures.append((self.pending.paths[self.row_of[image_id]], reason))
-        return kept
-
     def _stage_rows(
         self,
         stage: Stage,
@@ -326,22 +392,29 @@ class _Run:
             rows = read_table("images", images)
             current = dict(zip(rows["image_id"].to_pylist(), rows["content_hash"].to_pylist(), strict=True))
             stage.require("images", None, shard, read=images)
-            mine = np.flatnonzero((ids >> SHARD_BITS) == shard)
-            mine = mine[
-                [current.get(i, -1) == self.pending.hashes[self.row_of[i]] for i in ids[mine].tolist()]
-            ]
+            # What was made from other bytes than the row now describes says nothing about it.
+            same = {i for i in touched.tolist() if current.get(i, -1) == self.pending.hashes[self.row_of[i]]}
+            mine = np.flatnonzero(np.isin(ids, list(same)))
             if len(mine):
                 add_vectors(stage, snapshot, self.model, shard, ids[mine], vectors[mine])
-            reasons = {i: bad[i] for i in bad if i >> SHARD_BITS == shard and i in current}
-            if reasons:
-                stage.replace("images", None, shard, _with_errors(rows, reasons), read=images)
+            errors: dict[int, str | None] = {i: bad[i] for i in bad if i in same}
+            wrong = {
+                i for i, error in zip(current, rows["error"].to_pylist(), strict=True) if error is not None
+            }
+            errors |= dict.fromkeys(wrong.intersection(ids[mine].tolist()))
+            if errors:
+                stage.replace("images", None, shard, _with_errors(rows, errors), read=images)
 
 
-def _with_errors(rows: pa.Table, reasons: dict[int, str]) -> pa.Table:
-    ids = rows["image_id"].to_pylist()
-    state = [
-        ("unreadable" if i in reasons else old) for i, old in zip(ids, rows["state"].to_pylist(), strict=True)
-    ]
-    error = [reasons.get(i, old) for i, old in zip(ids, rows["error"].to_pylist(), strict=True)]
-    rows = rows.set_column(rows.schema.get_field_index("state"), "state", pa.array(state, pa.string()))
-    return rows.set_column(rows.schema.get_field_index("error"), "error", pa.array(error, pa.string()))
+def _with_errors(rows: pa.Table, errors: dict[int, str | None]) -> pa.Table:
+    """The rows of an images cell with other errors for some ids; None: it is readable after all."""
+    ids, states, reasons = (rows[name].to_pylist() for name in ("image_id", "state", "error"))
+    for row, image_id in enumerate(ids):
+        if image_id in errors:
+            reasons[row] = errors[image_id]
+            if reasons[row] is not None:
+                states[row] = "unreadable"
+            elif states[row] == "unreadable":
+                states[row] = "ok"
+    rows = rows.set_column(rows.schema.get_field_index("state"), "state", pa.array(states, pa.string()))
+    return rows.set_column(rows.schema.get_field_index("error"), "error", pa.array(reasons, pa.string()))

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar, cast
@@ -92,7 +92,7 @@ class IsolatedPool(Generic[T, R]):
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
         self.close()
 
-    def run(self, items: Iterable[T]) -> Iterator[Outcome[T, R]]:
+    def run(self, items: Iterable[T]) -> Generator[Outcome[T, R], None, None]:
         """One outcome for each item, in the order in which they are done.
 
         `items` is read in another thread, no faster than results are taken. What it raises is raised here.

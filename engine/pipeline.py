@@ -9,15 +9,15 @@ model never waits for them and memory stays bounded.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colonnade.engine.decode import DecodeError, decode
+from colonnade.engine.decode import Cause, DecodeError, Version, decode
 from colonnade.engine.embedder import Embedder, Preprocessing, Vectors
 from colonnade.engine.facts import MAX_PIXELS
 from colonnade.engine.isolate import IsolatedPool
@@ -30,7 +30,7 @@ BATCH_SIZE = 64
 _BATCHES_AHEAD = 4
 _BYTES_AHEAD = 512 << 20
 
-_Item = tuple[int, Path]
+_Item = tuple[int, Path, Version | None]
 _Picture = NDArray[np.uint8] | DecodeError
 
 
@@ -44,11 +44,13 @@ class EmbeddedBatch:
     """[n, dimension], unit length."""
     failures: tuple[tuple[int, str], ...] = ()
     """Ids of the files that gave no picture, each with the reason on one line."""
+    causes: Mapping[int, Cause] = field(default_factory=dict)
+    """Of the failures for which not the bytes of the file are to blame, or not for certain."""
 
 
 def embed_files(
     embedder: Embedder,
-    items: Iterable[tuple[int, Path]],
+    items: Iterable[tuple[int, Path] | tuple[int, Path, Version | None]],
     *,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
@@ -56,6 +58,8 @@ def embed_files(
     max_pixels: int = MAX_PIXELS,
 ) -> Generator[EmbeddedBatch, None, None]:
     """Embed image files, given as (id, path); batches come as they are finished.
+
+    With a third part, the file's version, a file of another version is a failure: its picture is another.
 
     Closing the iterator (or an exception on its way) kills the worker processes; they hold nothing.
 
@@ -74,14 +78,15 @@ def embed_files(
     numbered = _numbered(items)
     with IsolatedPool(work, workers=workers, timeout=timeout_s, ahead=ahead) as pool:
         done: list[tuple[int, int, NDArray[np.uint8]]] = []
-        failures: list[tuple[int, str]] = []
+        failures: list[tuple[int, DecodeError]] = []
         for outcome in pool.run(numbered):
-            place, (image_id, _) = outcome.item
+            place, (image_id, _, _) = outcome.item
             picture = outcome.value
             if picture is None:
-                failures.append((image_id, outcome.error or "no picture"))
+                cause: Cause | None = "worker" if outcome.died else None
+                failures.append((image_id, DecodeError(outcome.error or "no picture", cause)))
             elif isinstance(picture, DecodeError):
-                failures.append((image_id, str(picture)))
+                failures.append((image_id, picture))
             else:
                 done.append((place, image_id, picture))
             if len(done) + len(failures) >= batch_size:
@@ -91,20 +96,26 @@ def embed_files(
             yield _embed(embedder, done, failures)
 
 
-def _numbered(items: Iterable[_Item]) -> Iterator[tuple[int, _Item]]:
-    yield from enumerate((int(image_id), path) for image_id, path in items)
+def _numbered(
+    items: Iterable[tuple[int, Path] | tuple[int, Path, Version | None]],
+) -> Iterator[tuple[int, _Item]]:
+    for place, item in enumerate(items):
+        yield place, (int(item[0]), item[1], item[2] if len(item) == 3 else None)
 
 
 def _decode_item(item: tuple[int, _Item], *, preprocessing: Preprocessing, max_pixels: int) -> _Picture:
     """In a worker process. A failure is a value here, so that its reason arrives in its own words."""
+    _, (_, path, version) = item
     try:
-        return decode(item[1][1], preprocessing, max_pixels=max_pixels)
+        return decode(path, preprocessing, max_pixels=max_pixels, version=version)
     except DecodeError as error:
-        return DecodeError(str(error))
+        return DecodeError(str(error), error.cause)
 
 
 def _embed(
-    embedder: Embedder, done: list[tuple[int, int, NDArray[np.uint8]]], failures: list[tuple[int, str]]
+    embedder: Embedder,
+    done: list[tuple[int, int, NDArray[np.uint8]]],
+    failures: list[tuple[int, DecodeError]],
 ) -> EmbeddedBatch:
     done.sort(key=lambda one: one[0])
     ids = np.array([image_id for _, image_id, _ in done], dtype=np.int64)
@@ -112,4 +123,9 @@ def _embed(
         vectors = embedder.encode_images(np.stack([picture for _, _, picture in done]))
     else:
         vectors = np.zeros((0, embedder.dimension), np.float32)
-    return EmbeddedBatch(ids, vectors, tuple(failures))
+    return EmbeddedBatch(
+        ids,
+        vectors,
+        tuple((image_id, str(error)) for image_id, error in failures),
+        {image_id: error.cause for image_id, error in failures if error.cause is not None},
+    )

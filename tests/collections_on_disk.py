@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from colonnade.engine.decode import decode
+from colonnade.engine.embedder_hash import HashEmbedder
+from colonnade.engine.scan import apply_scan, plan_scan
 from colonnade.engine.store import Store
+from colonnade.engine.tables import read_embeddings, read_table
 
 VOCABULARY = """\
 thresholds: {accepted: 0.80, tentative: 0.50}
@@ -46,3 +50,41 @@ def data_files(store: Store, table: str = "scores") -> dict[str | None, tuple[st
     for file in snapshot.files(table):
         files[file.partition] = (*files.get(file.partition, ()), file.name)
     return files
+
+
+def scan(store: Store) -> None:
+    """Bring the images table up to date."""
+    apply_scan(store, plan_scan(store))
+
+
+def image_states(store: Store) -> dict[str, tuple[str, str | None]]:
+    """Path -> state and error."""
+    rows = read_table("images", store.snapshot().files("images"), ["path", "state", "error"])
+    return {row["path"]: (row["state"], row["error"]) for row in rows.to_pylist()}
+
+
+def vectors_by_path(store: Store) -> dict[str, np.ndarray]:
+    """Path -> its embedding of the active model."""
+    snapshot, active = store.snapshot(), store.settings.active
+    assert active is not None
+    paths = dict(
+        zip(
+            *(
+                column.to_pylist()
+                for column in read_table("images", snapshot.files("images"), ["image_id", "path"])
+            ),
+            strict=True,
+        )
+    )
+    return {
+        paths[image_id]: vector
+        for ids, vectors in read_embeddings(snapshot.files("embeddings", active.key))
+        for image_id, vector in zip(ids.tolist(), np.array(vectors), strict=True)
+    }
+
+
+def embedding_of(path: Path) -> np.ndarray:
+    """What the `hash` model gives for a file."""
+    embedder = HashEmbedder()
+    vector: np.ndarray = embedder.encode_images(decode(path, embedder.preprocessing)[None])[0]
+    return vector

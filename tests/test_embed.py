@@ -1,0 +1,201 @@
+"""What `embed` makes of files that change, fail or have copies, and of a model chosen meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
+
+from colonnade.engine import pipeline
+from colonnade.engine.decode import DecodeError
+from colonnade.engine.embed import embed
+from colonnade.engine.embedder import Embedder, load_embedder
+from colonnade.engine.embedder_hash import HashEmbedder
+from colonnade.engine.registry import use_model
+from colonnade.engine.store import Store
+from colonnade.engine.sync import make_plan, run_plan
+
+
+def damage(path: Path) -> None:
+    """Cut a file's picture short, which its header does not show."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+
+
+def photos_of(store: Store) -> Path:
+    return store.settings.roots[0].path
+
+
+def sync(store: Store) -> Any:
+    return run_plan(store, make_plan(store))
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, names: set[str], error: DecodeError) -> None:
+    """Have the files of these names fail in the decoder."""
+    honest = pipeline.embed_files
+
+    def flawed(embedder: Embedder, items: Any, **options: Any) -> Any:
+        given = list(items)
+        bad = [item[0] for item in given if item[1].name in names]
+        causes = {} if error.cause is None else dict.fromkeys(bad, error.cause)
+        failures = tuple((image_id, str(error)) for image_id in bad)
+        none = np.zeros((0, embedder.dimension), np.float32)
+        yield from honest(embedder, [item for item in given if item[0] not in bad], **options)
+        if bad:
+            yield pipeline.EmbeddedBatch(np.zeros(0, np.int64), none, failures, causes)
+
+    monkeypatch.setattr(pipeline, "embed_files", flawed)
+
+
+def test_a_file_changed_since_the_scan_gives_its_copies_nothing(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=1)
+    photos = photos_of(store)
+    write_image(photos / "a.jpg", 5)
+    shutil.copy(photos / "a.jpg", photos / "b.jpg")
+    expected = embedding_of(photos / "b.jpg")
+    scan(store)
+    write_image(photos / "a.jpg", 77)
+    os.utime(photos / "a.jpg", (5, 5))
+    outcome = embed(store)
+    assert (outcome.embedded, outcome.shared, outcome.left, outcome.failed) == (2, 0, 1, 0)
+    found = vectors_by_path(store)
+    assert found.keys() == {"000.jpg", "b.jpg"} and (found["b.jpg"] == expected).all()
+    assert set(image_states(store).values()) == {("ok", None)}
+    sync(store)
+    assert make_plan(store).empty
+    assert (vectors_by_path(store)["a.jpg"] == embedding_of(photos / "a.jpg")).all()
+
+
+def test_a_file_that_changes_in_the_decoder(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.jpg", 1)
+    status = path.stat()
+    for version, cause in (((status.st_size, 7), "changed"), ((1, status.st_mtime_ns // 1000), "changed")):
+        (batch,) = pipeline.embed_files(HashEmbedder(), [(3, path, version)])
+        assert batch.failures == ((3, "changed since it was scanned"),) and batch.causes == {3: cause}
+    (batch,) = pipeline.embed_files(
+        HashEmbedder(), [(3, path, (status.st_size, status.st_mtime_ns // 1000)), (4, path, None)]
+    )
+    assert batch.ids.tolist() == [3, 4]
+
+
+def test_a_failure_says_nothing_about_newer_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(tmp_path, images=2)
+    scan(store)
+    breaking(monkeypatch, {"000.jpg"}, DecodeError("image file is truncated"))
+
+    def meanwhile(done: int, total: int, failures: int) -> None:
+        if failures:
+            write_image(photos_of(store) / "000.jpg", 99)
+            os.utime(photos_of(store) / "000.jpg", (9, 9))
+            scan(store)
+
+    embed(store, progress=meanwhile)
+    assert image_states(store) == {"000.jpg": ("ok", None), "001.jpg": ("ok", None)}
+    monkeypatch.undo()
+    sync(store)
+    assert vectors_by_path(store).keys() == {"000.jpg", "001.jpg"}
+
+
+def test_copies_of_a_damaged_picture_fail_with_it(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=1)
+    photos = photos_of(store)
+    damage(write_image(photos / "c.jpg", 3))
+    for number in range(3):
+        shutil.copy(photos / "c.jpg", photos / f"c{number}.jpg")
+    outcome = sync(store).embed
+    assert (outcome.embedded, outcome.failed, outcome.left) == (1, 4, 0)
+    assert {path for path, _ in outcome.failures} == {"c.jpg", "c0.jpg", "c1.jpg", "c2.jpg"}
+    states = image_states(store)
+    assert states.pop("000.jpg") == ("ok", None)
+    assert {state for state, _ in states.values()} == {"unreadable"} and len(states) == 4
+    assert not any(error and "--force" in error for _, error in states.values())
+    assert make_plan(store).empty
+
+
+def test_a_copy_is_decoded_where_only_the_file_is_to_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, images=1)
+    photos = photos_of(store)
+    for number in range(3):
+        shutil.copy(photos / "000.jpg", photos / f"copy{number}.jpg")
+    scan(store)
+    (photos / "000.jpg").unlink()
+    breaking(monkeypatch, {"copy0.jpg"}, DecodeError("input/output error", "file"))
+    outcome = embed(store)
+    assert (outcome.embedded, outcome.shared, outcome.failed, outcome.left) == (1, 1, 1, 1)
+    assert vectors_by_path(store).keys() == {"copy1.jpg", "copy2.jpg"}
+    assert image_states(store)["copy0.jpg"] == (
+        "unreadable",
+        "input/output error; run `colonnade embed --force` to try again",
+    )
+
+
+@pytest.mark.parametrize("reason", ["crashed (SIGKILL)", "took longer than 30 s", "x" * 300])
+def test_what_failed_for_a_passing_reason_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    store = make_store(tmp_path, images=3)
+    sync(store)
+    write_image(photos_of(store) / "new.jpg", 50)
+    shutil.copy(photos_of(store) / "new.jpg", photos_of(store) / "twin.jpg")
+    breaking(monkeypatch, {"new.jpg"}, DecodeError(reason, "worker"))
+    sync(store)
+    monkeypatch.undo()
+    for name in ("new.jpg", "twin.jpg"):
+        state, error = image_states(store)[name]
+        assert state == "unreadable" and error is not None and len(error) <= 300
+        assert error.startswith(reason[:200]) and error.endswith(
+            "; run `colonnade embed --force` to try again"
+        )
+    assert make_plan(store).empty
+    outcome = embed(store, force=True)
+    assert (outcome.embedded, outcome.shared, outcome.failed) == (4, 1, 0)
+    assert set(image_states(store).values()) == {("ok", None)}
+    assert len(vectors_by_path(store)) == 5
+
+
+def test_force_keeps_the_reason_of_what_fails_again(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=1)
+    damage(write_image(photos_of(store) / "bad.jpg", 3))
+    (photos_of(store) / "text.jpg").write_text("no picture")
+    sync(store)
+    before = image_states(store)
+    outcome = embed(store, force=True)
+    assert (outcome.embedded, outcome.failed) == (1, 2)
+    sync(store)
+    assert image_states(store) == before and make_plan(store).empty
+
+
+def test_a_model_chosen_while_another_loads_stays_chosen(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    scan(store)
+
+    def slow(spec: str) -> Embedder:
+        embedder = load_embedder(spec)
+        use_model(store, "demo")
+        return embedder
+
+    assert embed(store, load=slow).embedded == 2
+    assert store.settings.spec == "demo" and store.settings.active is None
+    assert [model.spec for model in store.settings.models] == ["hash"]
+
+
+def test_a_limit_counts_the_pictures_that_are_decoded(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=5)
+    photos = photos_of(store)
+    shutil.copy(photos / "004.jpg", photos / "copy.jpg")
+    scan(store)
+    (photos / "000.jpg").unlink()
+    write_image(photos / "001.jpg", 60)
+    os.utime(photos / "001.jpg", (9, 9))
+    found = []
+    for _ in range(4):
+        outcome = embed(store, limit=1)
+        found.append((outcome.embedded, outcome.shared, outcome.left))
+    assert found == [(1, 0, 2), (1, 0, 2), (1, 1, 2), (0, 0, 2)]
