@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -64,6 +64,8 @@ class ScanRun:
         self._edits: list[Edit] = []
         self._due = time.monotonic() + batch_s
         self._committing = False
+        self._workers: int | None = None
+        self._timeout_s = 0.0
 
     def read(
         self,
@@ -80,6 +82,7 @@ class ScanRun:
             lookalikes: new files with the name and size of one that is gone. They come first, so that each
                 has the first claim on the row of its own name.
         """
+        self._workers, self._timeout_s = workers, timeout_s
         pool: IsolatedPool[Item, ImageFacts] = IsolatedPool(
             partial(read_item, max_pixels=max_pixels),
             workers=workers,
@@ -134,16 +137,43 @@ class ScanRun:
                 yield number, str(file_path(root.path, entry.path, entry.path_bytes)), entry.size
 
         following = 0  # in the order of the jobs, so that ids are the same however the reading went
+        hung: dict[int, Outcome[Item, ImageFacts]] = {}  # they come last
         for outcome in pool.run(items()):
-            self._waiting[outcome.item[0]] = jobs[outcome.item[0]], _facts(outcome)
+            number = outcome.item[0]
+            if outcome.value is None:
+                hung[number] = outcome
+            else:
+                self._waiting[number] = jobs[number], outcome.value
             self._done += 1
-            while following in self._waiting:
-                yield self._waiting.pop(following)
+            while following in self._waiting or following in hung:
+                if following in self._waiting:
+                    yield self._waiting.pop(following)
                 following += 1
                 if len(self._rows) + len(self._edits) >= self._batch_files or time.monotonic() >= self._due:
                     self.finish()
             if self._progress is not None:
                 self._progress(self._done, self._total, self.counts["unreadable"])
+        if hung:
+            self.finish()  # what was read need not wait for what may hang again
+            yield from ((jobs[number], facts) for number, facts in self._hashed(hung))
+
+    def _hashed(self, hung: Mapping[int, Outcome[Item, ImageFacts]]) -> list[tuple[int, ImageFacts]]:
+        """The facts of files that hung or crashed a worker: at least the hash, lest they be read in every scan.
+
+        Where that hangs too, as on a disk that does not answer, the hash stays null and the next scan tries again.
+        """
+        sizes = {outcome.item[1]: outcome.item[2] for outcome in hung.values()}
+        pool: IsolatedPool[str, str | None] = IsolatedPool(
+            hash_file,
+            workers=self._workers,
+            timeout=lambda path: self._timeout_s + sizes[path] / BYTES_PER_SECOND,
+        )
+        with pool:
+            hashes = {outcome.item: outcome.value for outcome in pool.run(iter(sizes))}
+        return [
+            (number, ImageFacts("unreadable", f"reading it {outcome.error}", hashes[outcome.item[1]]))
+            for number, outcome in sorted(hung.items())
+        ]
 
     def _take(self, job: Job, facts: ImageFacts, *, same_name: bool = False) -> bool:
         """Add a file to the batch; False if it may have moved, but not from a file of that name."""
@@ -168,10 +198,3 @@ class ScanRun:
             if len(self.failures) < FAILURES_KEPT:
                 self.failures.append((f"{root.name}/{entry.path}", facts.error or "unreadable"))
         return True
-
-
-def _facts(outcome: Outcome[Item, ImageFacts]) -> ImageFacts:
-    """What a worker found; where it hung or crashed, at least the hash, lest it be read in every scan."""
-    if outcome.value is not None:
-        return outcome.value
-    return ImageFacts("unreadable", f"reading it {outcome.error}", content_hash=hash_file(outcome.item[1]))
