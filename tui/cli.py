@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from colonnade.tui.console import RootState, error_line, set_root_state
+from colonnade.tui.streams import guarded_streams
 
 __all__ = ["AREAS", "Interrupted", "build_app", "main"]
 
@@ -108,22 +109,52 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line; engine errors become one line on stderr and an exit status."""
-    from colonnade.engine.errors import ColonnadeError, InputError, ModelError, StoreError
-
     signal.signal(signal.SIGINT, _on_signal)
     signal.signal(signal.SIGTERM, _on_signal)
+    with guarded_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command; returns the exit status."""
+    from colonnade.engine.errors import ColonnadeError, InputError, ModelError, StoreError
+
     try:
-        build_app(areas_of(sys.argv[1:]))()
+        code = _app_status(sys.argv[1:])
+        sys.stdout.flush()
+        return code
     except ColonnadeError as error:
         error_line(f"colonnade: {error}")
         codes = ((InputError, 3), (StoreError, 4), (ModelError, 5))
-        sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 1))
+        return next((code for kind, code in codes if isinstance(error, kind)), 1)
+    except FileNotFoundError:
+        if not _folder_gone():
+            raise
+        error_line("colonnade: the working directory was deleted; go to another one and run it again")
+        return 4
     except Interrupted as error:
         error_line("colonnade: interrupted; what was finished is kept")
-        sys.exit(error.code)
+        return error.code
     except MemoryError:
         error_line("colonnade: out of memory; close other programs, or work on fewer images at once")
-        sys.exit(1)
+        return 1
+
+
+def _app_status(words: Sequence[str]) -> int:
+    """Run the application, which ends in any case by SystemExit; returns its status."""
+    try:
+        build_app(areas_of(words))()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

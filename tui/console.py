@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "RootState",
     "StoreOption",
+    "add_group",
     "emit",
     "emit_json",
     "error_line",
@@ -43,7 +44,15 @@ StoreOption = Annotated[
         "--store", "-s", metavar="DIR", help="The store; else $COLONNADE_STORE, else the nearest one upwards."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def _or_of_group(value: bool) -> bool:
+    return value or _root_state().json
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", callback=_or_of_group, help="One JSON document on stdout.")
+]
 AtOption = Annotated[
     int | None, typer.Option("--at", metavar="N", help="Read snapshot N instead of the live one.")
 ]
@@ -51,10 +60,11 @@ AtOption = Annotated[
 
 @dataclass(frozen=True)
 class RootState:
-    """What the options before the command said."""
+    """What the options before the command said; `json` is that of the group a command is in."""
 
     store: Path | None = None
     quiet: bool = False
+    json: bool = False
 
 
 _ROOT_STATE: ContextVar[RootState | None] = ContextVar("root_state", default=None)
@@ -67,6 +77,41 @@ def set_root_state(state: RootState) -> None:
 
 def _root_state() -> RootState:
     return _ROOT_STATE.get() or RootState()
+
+
+def add_group(
+    app: typer.Typer,
+    name: str,
+    text: str,
+    commands: Mapping[str, Callable[..., None]],
+    *,
+    alone: Callable[..., None] | None = None,
+) -> None:
+    """Add a group of commands; --store and --json may stand before the command of the group, too.
+
+    Args:
+        text: the group's help.
+        alone: what the group does without a command, with the arguments `store` and `json_`; by default it shows its
+            help.
+    """
+    group = typer.Typer(help=text, no_args_is_help=alone is None, invoke_without_command=alone is not None)
+
+    def options(context: typer.Context, store: StoreOption = None, json_: JsonOption = False) -> None:
+        state = _root_state()
+        set_root_state(replace(state, store=store or state.store, json=json_))
+        if context.invoked_subcommand is None:
+            if alone is not None:
+                alone(store=store, json_=json_)
+        elif json_:
+            command: Any = context.command
+            chosen = command.commands.get(context.invoked_subcommand)
+            if chosen is not None and all(parameter.name != "json_" for parameter in chosen.params):
+                raise typer.BadParameter(f"`{name} {context.invoked_subcommand}` has no --json")
+
+    group.callback()(options)
+    for command_name, function in commands.items():
+        group.command(command_name)(function)
+    app.add_typer(group, name=name)
 
 
 def store_path(store: Path | None) -> Path:
@@ -82,7 +127,10 @@ def store_path(store: Path | None) -> Path:
         return given
     if named := os.environ.get("COLONNADE_STORE"):
         return Path(named)
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise StoreError("the working directory was deleted; go to another one and run it again") from None
     for folder in (here, *here.parents):
         if (folder / "colonnade.toml").is_file():
             return folder

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import typer
 
 from colonnade.tui.console import print_table, safe, say
+from colonnade.tui.streams import reader_gone
 
 if TYPE_CHECKING:
     from colonnade.engine.formats import Rows
@@ -49,7 +49,7 @@ def write(
     elif chosen is Format.TABLE:
         _write_table(result, whole=whole, total=total)
     else:
-        _write_stream(result, chosen, sys.stdout.buffer, terminal=sys.stdout.isatty())
+        _write_stream(result, chosen, _stdout(), terminal=sys.stdout.isatty())
 
 
 def write_file(result: Rows, chosen: Format, output: Path) -> int:
@@ -107,17 +107,32 @@ def write_paths(store: Store, result: Rows, output: Path | None, *, null: bool) 
             _, broken = formats.write_paths(result, roots, sink, null=null)
     else:
         clean = safe if sys.stdout.isatty() else None
-        _, broken = formats.write_paths(result, roots, sys.stdout.buffer, null=null, clean=clean)
+        _, broken = formats.write_paths(result, roots, _stdout(), null=null, clean=clean)
     if broken and not null:
         say(f"warning: {broken:,} names have a line break inside; use --null")
 
 
 @contextmanager
 def pipe() -> Iterator[None]:
-    """Whoever reads our output may stop early, as `head` does; that is no error."""
-    try:
+    """Whoever reads our output may stop early, as `head` does; that is no error, and the query ends with it."""
+    with suppress(BrokenPipeError):
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
+
+
+class _Stdout:
+    """The bytes of stdout, as a file to write that notices when its reader has gone."""
+
+    closed = False
+
+    def write(self, data: bytes) -> int:
+        if reader_gone():
+            raise BrokenPipeError
+        return sys.stdout.buffer.write(data)
+
+    def flush(self) -> None:
+        sys.stdout.buffer.flush()
+
+
+def _stdout() -> IO[bytes]:
+    return cast("IO[bytes]", _Stdout())
