@@ -103,10 +103,27 @@ class ClipEmbedder:
 
         if not prompts:
             return np.zeros((0, self.dimension), np.float32)
-        tokens = torch.from_numpy(self._tokenizer().encode(prompts)).to(self._device)
+        ids = self._tokenizer().encode(prompts)
+        known = self._known_tokens()
+        if known is not None and not 0 <= ids.min() <= ids.max() < known:
+            raise ModelError(
+                f"{self._spec}: its tokenizer gives token {ids.max()}, but its text tower knows {known} tokens: "
+                "they are not of the same model"
+            )
+        tokens = torch.from_numpy(ids).to(self._device)
         with torch.inference_mode(), self._precision():
             parts = [self._model.encode_text(part).float().cpu() for part in torch.split(tokens, _PROMPTS)]
         return _unit(torch.cat(parts))
+
+    def _known_tokens(self) -> int | None:
+        """The size of the text tower's table of tokens; None where that is not to be found."""
+        text = getattr(self._model, "text", self._model)
+        table = getattr(text, "token_embedding", None)
+        if table is None and hasattr(text, "transformer"):
+            find = getattr(text.transformer, "get_input_embeddings", None)
+            table = None if find is None else find()
+        found = getattr(table, "num_embeddings", None)
+        return found if isinstance(found, int) else None
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
         """Tokens of each prompt, special ones included, before any is cut off."""

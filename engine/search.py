@@ -75,7 +75,7 @@ def similar_to_file(store: Store, file: Path) -> np.ndarray:
 
     Raises:
         InputError: it cannot be decoded.
-        ModelError: the model cannot be loaded.
+        ModelError: the model cannot be loaded, or is no longer the one of the stored embeddings.
     """
     from colonnade.engine.embedder import load_embedder
     from colonnade.engine.pipeline import embed_files
@@ -83,7 +83,19 @@ def similar_to_file(store: Store, file: Path) -> np.ndarray:
     model = active_model(store)
     if not model.spec:
         raise ModelError(f"model {model.key}: its vectors were imported; it cannot embed {file}")
-    for batch in embed_files(load_embedder(model.spec), [(0, file)]):
+    embedder = load_embedder(model.spec)
+    if embedder.dimension != model.dimension:
+        raise ModelError(
+            f"{model.spec}: gives vectors of {embedder.dimension} numbers, the store's {model.key} of "
+            f"{model.dimension}; choose another model with `colonnade model use`"
+        )
+    # Imported vectors may name the model itself as their key, which says nothing of its weights.
+    if embedder.key != model.key != model.spec:
+        raise ModelError(
+            f"{model.spec}: its weights are {embedder.key} now, the store's embeddings are of {model.key}; "
+            "run `colonnade embed --force` to embed with the new weights, or put the old ones back"
+        )
+    for batch in embed_files(embedder, [(0, file)]):
         if len(batch.ids):
             return np.asarray(batch.vectors[0], dtype=np.float32)
         for _, reason in batch.failures:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import clip_models
 import numpy as np
 import pytest
 from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
@@ -16,7 +18,10 @@ from colonnade.engine.decode import DecodeError
 from colonnade.engine.embed import embed
 from colonnade.engine.embedder import Embedder, load_embedder
 from colonnade.engine.embedder_hash import HashEmbedder
+from colonnade.engine.errors import ModelError
 from colonnade.engine.registry import use_model
+from colonnade.engine.search import similar_to_file
+from colonnade.engine.settings import update_settings
 from colonnade.engine.store import Store
 from colonnade.engine.sync import make_plan, run_plan
 
@@ -199,3 +204,35 @@ def test_a_limit_counts_the_pictures_that_are_decoded(tmp_path: Path) -> None:
         outcome = embed(store, limit=1)
         found.append((outcome.embedded, outcome.shared, outcome.left))
     assert found == [(1, 0, 2), (1, 0, 2), (1, 1, 2), (0, 0, 2)]
+
+
+@pytest.mark.parametrize("change", [{"key": "hash-of-other-weights"}, {"dimension": 4}])
+def test_a_picture_is_compared_with_embeddings_of_the_same_weights_alone(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    store = make_store(tmp_path, images=2)
+    sync(store)
+    asked = photos_of(store) / "001.jpg"
+    assert (similar_to_file(store, asked) == embedding_of(asked)).all()
+    active = store.settings.active
+    assert active is not None
+    update_settings(store.path, lambda now: now.with_model(replace(active, **change), activate=True))
+    with pytest.raises(ModelError, match=r"weights are hash now|vectors of 512 numbers"):
+        similar_to_file(store, asked)
+
+
+def test_vectors_imported_under_the_name_of_a_model_compare_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, images=1)
+    sync(store)
+    monkeypatch.setattr(HashEmbedder, "key", "hash-0123")
+    assert similar_to_file(store, photos_of(store) / "000.jpg").shape == (512,)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_text_tower_is_one_line(tmp_path: Path) -> None:
+    clip_models.save(tmp_path / "model", clip_models.changed(clip_models.VIT, "text_cfg", vocab_size=1000))
+    embedder = load_embedder(f"local-dir:{tmp_path / 'model'}", device="cpu")
+    with pytest.raises(ModelError, match="its text tower knows 1000 tokens") as caught:
+        embedder.encode_prompts(["the Earth"])
+    assert "\n" not in str(caught.value)
