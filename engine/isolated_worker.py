@@ -9,13 +9,17 @@ import pickle
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 __all__ = ["PROTOCOL", "receive", "send", "serve", "told"]
 
 PROTOCOL = 5
 ALARM_GRACE_S = 5.0
+MEMORY_BYTES = 6 << 30
+"""How much memory an item may take beyond what the worker starts with: a bomb costs its worker, not the machine."""
 HEADER = struct.Struct("<Q")
 
 
@@ -61,12 +65,30 @@ def serve(descriptor: int) -> None:
                 function = pickle.loads(code)  # noqa: S301 (from the process that started this one)
             except BaseException as failure:
                 error = told(failure)
+            _limit_memory(MEMORY_BYTES)
             send(channel, pickle.dumps((None, error), PROTOCOL))
             while function is not None and (frame := receive(channel)) is not None:
                 limit, item = pickle.loads(frame)  # noqa: S301
                 send(channel, _answer(function, limit, item))
         except OSError:  # the pool is gone
             return
+
+
+def _limit_memory(extra: int) -> None:
+    """Let this process take only `extra` bytes more; where the system cannot do that, nothing changes."""
+    import resource
+
+    if sys.platform != "linux":
+        return
+    try:
+        taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        wanted = taken + extra
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+    except (OSError, ValueError, IndexError):
+        return
 
 
 def _answer(function: Callable[[Any], Any], limit: float, item: Any) -> bytes:

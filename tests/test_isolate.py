@@ -19,6 +19,7 @@ from isolated_functions import behave
 
 from colonnade.engine.errors import ColonnadeError
 from colonnade.engine.isolate import IsolatedPool, Outcome
+from colonnade.engine.isolated_worker import MEMORY_BYTES
 
 TESTS = Path(__file__).parent
 
@@ -35,6 +36,13 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
+def test_a_bomb_gets_no_more_memory_than_the_limit() -> None:
+    found = outcomes([f"big:{MEMORY_BYTES + (1 << 20)}", "double:a"], workers=1)
+    bomb, other = found.values()
+    assert bomb.error == "MemoryError" and not bomb.died and other.value == "aa"
 
 
 def test_every_item_gets_one_outcome() -> None:
