@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA
+from colonnade.engine.facts import _PILLOW, MAX_PIXELS, NEEDS_EXTRA
 from colonnade.engine.images import mtime_us_of, one_line, reason_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,15 @@ DRAFT_MARGIN = 3.0
 trained demo model, >= 0.9999 for a ViT-B-32 with random weights. With 2 the demo model's falls to 0.996.
 """
 
+MAX_DECODED_BYTES = 2 << 30
+"""Pictures that would take more memory while they are decoded are refused; conversions work in bands of rows."""
+
+_BAND_PIXELS = 1 << 22
+_BIG_PIXELS = (
+    1 << 26
+)  # from here on a picture is shrunk while it is converted, as a JPEG is while it is decoded
+_MODE_BYTES = {"1": 1, "L": 1, "P": 1}  # of a pixel in Pillow's memory; 2 for 16-bit grey, 4 for all others
+_CODEC_BYTES = {"WEBP": 8, "AVIF": 8, "HEIF": 8}  # their decoders give the whole picture, and copy it
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _ORIENTATION_TAG = 0x0112
 _SWAPPING = frozenset(("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270"))
@@ -112,16 +121,26 @@ def decode(
             scale = 1
             if draft and image.format in ("JPEG", "MPO"):
                 scale = _draft(image, preprocessing)
+            _require_memory(image)
             image.load()
             if scale == 1:
                 width, height = image.size  # Pillow turns a TIFF while it loads it
-            picture = _to_rgb(image, tuple(round(255 * mean) for mean in preprocessing.mean))
             turn = _turn(image)
+            swapped = turn is not None and turn.name in _SWAPPING
+            place = (
+                geometry(height, width, preprocessing) if swapped else geometry(width, height, preprocessing)
+            )
+            shrunk, before = (scale, scale), (0, 0)
+            background = tuple(round(255 * mean) for mean in preprocessing.mean)
+            if width * height >= _BIG_PIXELS and scale == 1:
+                shrunk = _steps(place)
+                picture = _in_bands(image, background, shrunk[::-1] if swapped else shrunk)
+                before = _before(turn, image.size[::-1] if swapped else image.size, shrunk)
+            else:
+                picture = _to_rgb(image, background)
             if turn is not None:
                 picture = picture.transpose(turn)
-                if turn.name in _SWAPPING:
-                    width, height = height, width
-            return _fit(picture, geometry(width, height, preprocessing), preprocessing, scale)
+            return _fit(picture, place, preprocessing, shrunk, before)
     except DecodeError:
         raise
     except Image.DecompressionBombError as error:
@@ -168,15 +187,22 @@ def _crop(length: int, wanted: int) -> tuple[int, int, int]:
     return start, start + wanted, 0
 
 
-def _fit(picture: Image.Image, place: Geometry, preprocessing: Preprocessing, scale: int) -> Pixels:
+def _fit(
+    picture: Image.Image,
+    place: Geometry,
+    preprocessing: Preprocessing,
+    shrunk: tuple[int, int],
+    before: tuple[int, int],
+) -> Pixels:
     from PIL import Image
 
-    # A reduced picture's pixels cover `scale` pixels each, also where the last ones are only partly covered.
+    # A shrunk picture's pixels cover several each, also where the last ones are only partly covered.
+    across, down = shrunk
     box = (
-        place.box[0] / scale,
-        place.box[1] / scale,
-        min(place.box[2] / scale, picture.width),
-        min(place.box[3] / scale, picture.height),
+        (place.box[0] + before[0]) / across,
+        (place.box[1] + before[1]) / down,
+        min((place.box[2] + before[0]) / across, picture.width),
+        min((place.box[3] + before[1]) / down, picture.height),
     )
     if box != (0, 0, *picture.size) or place.size != picture.size:
         bilinear = preprocessing.interpolation == "bilinear"
@@ -222,11 +248,67 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     return turns.get(orientation) if isinstance(orientation, int) else None
 
 
+def _require_memory(image: Image.Image) -> None:
+    """Refuse a picture by the memory that it would take, before it takes it."""
+    each = 2 if image.mode.startswith("I;16") else _MODE_BYTES.get(image.mode, 4)
+    each += _CODEC_BYTES.get(image.format or "", 0)
+    width, height = image.size
+    if width * height * each > MAX_DECODED_BYTES:
+        raise DecodeError(
+            f"{width} x {height} pixels take {width * height * each} bytes to decode, over the limit of "
+            f"{MAX_DECODED_BYTES}"
+        )
+
+
+def _steps(place: Geometry) -> tuple[int, int]:
+    """By how much, each way, a picture may be shrunk before it is resized."""
+    left, top, right, bottom = place.box
+    across, down = (right - left) / place.size[0], (bottom - top) / place.size[1]
+    return max(1, int(across / DRAFT_MARGIN)), max(1, int(down / DRAFT_MARGIN))
+
+
+def _before(turn: Image.Transpose | None, size: tuple[int, int], shrunk: tuple[int, int]) -> tuple[int, int]:
+    """What a shrunk picture's first pixels lack, left and top: turning may bring its partly covered ones there."""
+    across, down = (-length % step for length, step in zip(size, shrunk, strict=True))
+    name = "" if turn is None else turn.name
+    left = name in ("FLIP_LEFT_RIGHT", "ROTATE_180", "ROTATE_270", "TRANSVERSE")
+    top = name in ("FLIP_TOP_BOTTOM", "ROTATE_180", "ROTATE_90", "TRANSVERSE")
+    return across if left else 0, down if top else 0
+
+
+def _is_grey_of_many_levels(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
 def _to_rgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
+    if _is_grey_of_many_levels(image):
+        return _in_bands(image, background, (1, 1))
+    return _converted(image, background)
+
+
+def _in_bands(image: Image.Image, background: tuple[int, ...], steps: tuple[int, int]) -> Image.Image:
+    """The picture as RGB, shrunk by whole numbers each way; a band of rows at a time, as it may be large."""
     from PIL import Image
 
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_bytes(np.asarray(image), image.mode)).convert("RGB")
+    across, down = steps
+    levels = _levels(image) if _is_grey_of_many_levels(image) else None
+    size = (-(-image.width // across), -(-image.height // down))
+    picture = Image.new("L" if levels else "RGB", size)
+    rows = max(1, _BAND_PIXELS // (image.width * down)) * down
+    for top, band in _bands(image, rows):
+        part = _converted(band, background) if levels is None else Image.fromarray(_to_bytes(band, levels))
+        picture.paste(part.reduce(steps) if steps != (1, 1) else part, (0, top // down))
+    return picture.convert("RGB") if levels else picture
+
+
+def _bands(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _converted(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
+    from PIL import Image
+
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     layer = image if image.mode == "RGBA" else image.convert("RGBA")
@@ -235,16 +317,29 @@ def _to_rgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
     return picture
 
 
-def _to_bytes(values: NDArray[Any], mode: str) -> Pixels:
-    """Grey values of more than 8 bits as bytes: 16-bit ones over their range, others over what they span."""
-    levels = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(levels.min()), float(levels.max())
-    if mode.startswith("I;16") or (mode == "I" and low >= 0 and high <= 65535):
-        low, high = 0.0, 65535.0
-    elif mode == "F" and low >= 0 and high <= 255:
-        low, high = 0.0, 1.0 if high <= 1 else 255.0
+def _levels(image: Image.Image) -> tuple[float, float]:
+    """The values for black and white, of more than 8 bits: all of 16 bits, for others what they span."""
+    low, high = np.inf, -np.inf
+    if image.mode.startswith("I;16"):
+        return 0.0, 65535.0
+    for _, band in _bands(image, max(1, _BAND_PIXELS // image.width)):
+        values = _finite(band)
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if image.mode == "I" and low >= 0 and high <= 65535:
+        return 0.0, 65535.0
+    if image.mode == "F" and low >= 0 and high <= 255:
+        return 0.0, 1.0 if high <= 1 else 255.0
+    return low, high
+
+
+def _finite(image: Image.Image) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
+
+
+def _to_bytes(image: Image.Image, levels: tuple[float, float]) -> Pixels:
+    low, high = levels
     span = high - low if high > low else 1.0
-    return np.rint((levels - low) * (255.0 / span)).astype(np.uint8)
+    return np.rint((_finite(image) - low) * (255.0 / span)).astype(np.uint8)
 
 
 @contextmanager
@@ -303,7 +398,12 @@ def _identified(file: IO[bytes]) -> Iterator[Image.Image]:
         pillow_heif.register_heif_opener()
         formats = (*FORMATS, "HEIF")
     try:
-        image = Image.open(file, formats=formats)
+        with _PILLOW:  # its own limit is of the whole process, and another than ours
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file, formats=formats)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
     except UnidentifiedImageError as error:
         raise DecodeError("not an image in a known format") from error
     with image:

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from colonnade.engine import decode as module
 from colonnade.engine.decode import DRAFT_MARGIN, DecodeError, decode, geometry
 from colonnade.engine.embedder import Preprocessing
 
@@ -207,6 +208,52 @@ def test_bombs_are_refused_before_decoding(size: tuple[int, int]) -> None:
         decode(png_of(*size), SQUARE)
     with pytest.raises(DecodeError, match=r"200 x 150 pixels is over the limit of 29999 pixels"):
         decode(saved(scene(), "PNG"), SQUARE, max_pixels=29_999)
+
+
+def test_the_limit_of_pixels_is_ours_and_not_that_of_pillow() -> None:
+    large = saved(Image.new("1", (15_000, 13_000), 1), "PNG")
+    limit = Image.MAX_IMAGE_PIXELS
+    assert limit is not None and 2 * limit < 15_000 * 13_000
+    assert decode(large, SQUARE).min() == 255
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_pictures_that_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_DECODED_BYTES", 2 * 200 * 150)
+    for picture, kind in ((scene(), "PNG"), (scene().convert("L"), "WEBP"), (scene().convert("F"), "TIFF")):
+        with pytest.raises(DecodeError, match=r"200 x 150 pixels take \d+ bytes to decode, over the limit"):
+            decode(saved(picture, kind), SQUARE)
+    for mode in ("L", "P", "1", "I;16"):
+        assert decode(saved(scene().convert("L").convert(mode), "PNG"), SQUARE).shape == (64, 64, 3), mode
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize(
+    ("mode", "orientation"),
+    [
+        *((mode, 1) for mode in ("RGBA", "P", "L", "LA", "I;16", "F")),
+        *(("RGB", orientation) for orientation in range(1, 9)),
+    ],
+)
+def test_large_pictures_are_shrunk_a_band_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, mode: str, resize: Any, orientation: int
+) -> None:
+    picture = scene(701, 1003)
+    if mode == "RGBA":
+        picture.putalpha(picture.getchannel("R"))
+    else:
+        picture = picture.convert("L" if mode in ("I;16", "F") else mode)
+    if mode in ("I;16", "F"):
+        levels = np.asarray(picture).astype(np.float32) * 257
+        picture = Image.fromarray(levels.astype(np.uint16) if mode == "I;16" else levels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(picture, "TIFF" if mode == "F" else "PNG", exif=exif)
+    preprocessing = Preprocessing(40, 64, resize)
+    expected = decode(data, preprocessing)
+    monkeypatch.setattr(module, "_BIG_PIXELS", 1)
+    monkeypatch.setattr(module, "_BAND_PIXELS", 20_000)
+    assert near(decode(data, preprocessing), expected.astype(float), 1.5)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
