@@ -40,6 +40,11 @@ def create_store(path: Path, *, settings: Settings, vocabulary: bytes) -> None:
         StoreError: there is a store already, something is in the way, or the disk cannot hold one; what was begun
             is removed.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "replace").decode()
+        raise StoreError(f"{shown}: not a UTF-8 path, which DuckDB needs; choose another place") from None
     with store_errors(path):
         made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import id_digest, read_files, read_footer
-from colonnade.engine.views_file import refresh_views
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, Vocabulary, nearest
 
 __all__ = ["derive_attributes", "plan_derive"]
@@ -100,7 +99,6 @@ def derive_attributes(
             if on_conflict:
                 on_conflict(f"{error}; changed meanwhile, retrying")
             continue
-        refresh_views(store.path)
         return tuple(w.code for w in work)
     raise AssertionError("unreachable")
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from colonnade.engine.calibration import Fit, default_fit, fit_from_json
+from colonnade.engine.errors import StoreError
 from colonnade.engine.provenance import (
     Definition,
     confidence_definition,
@@ -50,12 +51,29 @@ class CellState:
         return self.rows == other.rows and self.id_digest == other.id_digest
 
 
-def cell_states(snapshot: Snapshot, table: str, partition: str | None) -> dict[int, CellState]:
-    """Shard -> state of each cell of a partition."""
+def cell_states(
+    snapshot: Snapshot, table: str, partition: str | None, *, damaged_as_empty: bool = False
+) -> dict[int, CellState]:
+    """Shard -> state of each cell of a partition.
+
+    Args:
+        damaged_as_empty: a cell with a damaged file counts as one without rows, so that it can be made anew.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
     cells: dict[int, list[DataFile]] = {}
     for file in snapshot.files(table, partition):
         cells.setdefault(file.shard, []).append(file)
-    return {shard: _cell_state(files) for shard, files in cells.items()}
+    states: dict[int, CellState] = {}
+    for shard, files in cells.items():
+        try:
+            states[shard] = _cell_state(files)
+        except StoreError:
+            if not damaged_as_empty:
+                raise
+            states[shard] = CellState(tuple(files), 0, 0, None)
+    return states
 
 
 def _cell_state(files: Sequence[DataFile]) -> CellState:
@@ -157,7 +175,7 @@ def base_work(
     fit = read_fit(snapshot, attribute.code, model, prompts)
     logit = logit_definition(model, prompts)
     wanted = confidence_definition(logit, fit, attribute.thresholds)
-    stored = cell_states(snapshot, "scores", attribute.code)
+    stored = cell_states(snapshot, "scores", attribute.code, damaged_as_empty=force)
     cells = []
     for shard in sorted(embedded.keys() | stored.keys()):
         source, cell = embedded.get(shard), stored.get(shard)
@@ -198,7 +216,7 @@ def derived_work(
     inputs = {code: cell_states(snapshot, "scores", code) for code in codes}
     definitions = {code: _planned_definition(code, inputs[code], pending) for code in codes}
     wanted = derived_definition(rule, definitions)
-    stored = cell_states(snapshot, "scores", attribute.code)
+    stored = cell_states(snapshot, "scores", attribute.code, damaged_as_empty=force)
     waiting = [code for code in codes if code in pending and pending[code].cells]
     shards = {shard for states in inputs.values() for shard in states}
     shards |= {cell.shard for code in waiting for cell in pending[code].cells if cell.task is not Task.REMOVE}

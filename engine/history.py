@@ -22,6 +22,7 @@ from colonnade.engine.snapshots import (
     open_snapshot,
 )
 from colonnade.engine.tables import read_footer
+from colonnade.engine.views_file import refresh_views
 
 __all__ = ["Restored", "SnapshotFacts", "restore", "snapshot_facts"]
 
@@ -165,6 +166,7 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
                     atomic_write(store / "vocabulary.yaml", source)
         finally:
             delete_trash(trash)
+        refresh_views(store)
         return Restored(new.number, _user_vocabulary(store) != source)
 
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from colonnade.engine.embed import image_path
 from colonnade.engine.errors import InputError
+from colonnade.engine.images import name_of
 from colonnade.engine.nearest import nearest
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
@@ -50,6 +51,7 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     """
     data = read_table("images", snapshot.files("images"), _COLUMNS)
     settings = store.settings
+    typed, name = name, name_of(os.fsencode(name))[0]
     matches = None
     if name.isdecimal():
         by_id = pc.equal(data["image_id"], int(name[:18]))
@@ -59,10 +61,10 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
             pc.or_kleene(pc.equal(data["path"], name), pc.equal(data["uuid"], name.lower()))
         )
     if not matches.num_rows:
-        outside = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100
+        outside = Path(os.path.abspath(Path(typed).expanduser()))  # noqa: PTH100
         for root in settings.roots:
             if outside.is_relative_to(root.path):
-                inside = outside.relative_to(root.path).as_posix()
+                inside = name_of(os.fsencode(outside.relative_to(root.path)))[0]
                 here = pc.and_(pc.equal(data["root"], root.name), pc.equal(data["path"], inside))
                 matches = data.filter(here)
     if not matches.num_rows and "/" not in name:

@@ -82,12 +82,20 @@ def wide_table(snapshot: Snapshot, codes: Sequence[str]) -> QueryResult:
         tables = ScoreSource(connection, snapshot).tables(codes)
     return QueryResult(
         connection,
-        f"{wide_select(FileSource(snapshot), codes, tables)}\nORDER BY i.image_id",
+        f"{wide_select(FileSource(snapshot), codes, tables)}\nORDER BY image_id",
         columns=(*IMAGE_COLUMNS, *codes),
         types=(*IMAGE_COLUMNS.values(), *("FLOAT" for _ in codes)),
         where=str(snapshot.path),
-        warnings=tuple(no_scores(code) for code in codes if not snapshot.files("scores", code)),
+        warnings=_unscored([code for code in codes if not snapshot.files("scores", code)]),
     )
+
+
+def _unscored(codes: Sequence[str]) -> tuple[str, ...]:
+    """One line for attributes without scores, however many there are."""
+    if len(codes) < 2:
+        return tuple(no_scores(code) for code in codes)
+    shown = ", ".join(codes[:5]) + (", ..." if len(codes) > 5 else "")
+    return (f"{len(codes):,} attributes have no scores in this snapshot: {shown}",)
 
 
 def default_fields(bound: Expression) -> tuple[Field, ...]:

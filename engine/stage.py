@@ -33,6 +33,7 @@ from colonnade.engine.snapshots import (
     partition_folder,
 )
 from colonnade.engine.tables import conform, write_parquet
+from colonnade.engine.views_file import refresh_views
 
 __all__ = ["Stage", "conflict_retries", "open_stage", "publish_snapshot"]
 
@@ -189,7 +190,14 @@ class Stage:
                         trash += swept(new.number)
             finally:
                 delete_trash(trash)
+        if self._partitions_differ(live, new):
+            refresh_views(self.store)
         return new
+
+    def _partitions_differ(self, live: Snapshot, new: Snapshot) -> bool:
+        """Whether a partition came or went, so that the views over the store are others."""
+        touched = {(table, partition) for table, partition, _ in self._changes}
+        return any(bool(live.files(*one)) != bool(new.files(*one)) for one in touched)
 
     def _write(
         self, table: str, partition: str | None, shard: int, data: pa.Table, inputs: str | None = None

@@ -56,11 +56,14 @@ def read_status(store: Store) -> StoreStatus:
     """
     snapshot, vocabulary, settings = store.snapshot(), store.vocabulary(), store.settings
     plan = make_plan(store, scan=False)
-    counts = _status_counts(snapshot)
+    counts, images = _status_counts(snapshot), _image_states(snapshot)
     stale = {work.code: work for work in (*plan.base, *plan.derived)}
     attributes = [
         AttributeStatus(
-            code, kind, _state(stale.get(code), code in counts, settings.active), counts.get(code, {})
+            code,
+            kind,
+            _state(stale.get(code), code in counts, settings.active),
+            _with_unscored(counts.get(code, {}), images.get("ok", 0)),
         )
         for kind, codes in (
             ("base", [attribute.code for attribute in vocabulary.base]),
@@ -74,7 +77,7 @@ def read_status(store: Store) -> StoreStatus:
     return StoreStatus(
         snapshot=snapshot.number,
         model=settings.model_key or f"{settings.spec} (not loaded yet)",
-        images=_image_states(snapshot),
+        images=images,
         embedded=_rows(embedded),
         attributes=tuple(attributes),
         bytes={table: sum(file.path.stat().st_size for file in snapshot.files(table)) for table in TABLES},
@@ -88,6 +91,13 @@ def _state(work: AttributeWork | None, scored: bool, model: Model | None) -> str
     if not scored:
         return "unscored"
     return "fresh" if model is not None else "model changed, nothing embedded with it yet"
+
+
+def _with_unscored(counts: Mapping[str | None, int], images: int) -> dict[str | None, int]:
+    """The counts, with every image that has no score among the unknown."""
+    known: dict[str | None, int] = {status: number for status, number in counts.items() if status is not None}
+    known[None] = max(0, images - sum(known.values()))
+    return known
 
 
 def _rows(files: tuple[DataFile, ...]) -> int:

@@ -19,7 +19,6 @@ from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_embeddings, read_files
-from colonnade.engine.views_file import refresh_views
 from colonnade.engine.vocabulary import BaseAttribute, Vocabulary, nearest
 
 if TYPE_CHECKING:
@@ -134,7 +133,6 @@ def tag(
             if on_conflict:
                 on_conflict(f"{error}; changed meanwhile, retrying")
             continue
-        refresh_views(store.path)
         return TagOutcome(tuple(w.code for w in work), sum(w.rows for w in work), len(encoded))
     raise AssertionError("unreachable")
 

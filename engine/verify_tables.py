@@ -109,6 +109,11 @@ def _check_label(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
     values = np.asarray(probability.to_numpy(zero_copy_only=False), dtype=np.float64)
     tally.rows(known & ~((values > 0) & (values <= 1)), "with a probability outside 0 to 1", ids)
     tally.rows(_null(batch, "reviewed_at"), "without the time of the judgement", ids)
+    reviewers = batch.column("reviewer").to_pylist()
+    same = [False] * len(ids)
+    for row in range(1, len(ids)):
+        same[row] = ids[row] == ids[row - 1] and reviewers[row] == reviewers[row - 1]
+    tally.rows(np.array(same, bool), "of an image and reviewer that the row before has", ids)
 
 
 def _check_calibration(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:

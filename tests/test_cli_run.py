@@ -160,6 +160,69 @@ def test_roots_and_models(tmp_path: Path) -> None:
     assert colonnade("query", "true", "--count", "-s", store.path).stdout == "2\n"
 
 
+def test_a_root_that_is_not_there_is_told_every_time(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    (tmp_path / "photos").rename(tmp_path / "unmounted")
+    for command in ("sync", "plan"):
+        done = colonnade(command, "-s", store.path)
+        assert done.returncode == 1
+        assert "problem in photos" in done.stdout + done.stderr
+    told = json.loads(colonnade("sync", "--json", "-s", store.path).stdout)
+    assert len(told["plan"]["problems"]) == 1
+    assert colonnade("query", "true", "--count", "-s", store.path).stdout == "2\n"
+
+
+def test_a_name_that_is_not_utf_8_is_found_as_typed(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=1)
+    name = os.fsencode(tmp_path / "photos") + b"/latin\xe9.jpg"
+    with open(name, "wb") as file:  # noqa: PTH123 (bytes)
+        file.write((tmp_path / "photos" / "000.jpg").read_bytes())
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    for typed in (os.fsdecode(b"latin\xe9.jpg"), os.fsdecode(name)):
+        done = colonnade("explain", typed, "earth", "-s", store.path)
+        assert done.returncode == 0, done.stderr
+    assert colonnade("explain", os.fsdecode(b"no\xe9.jpg"), "-s", store.path).returncode == 3
+
+
+def test_two_people_may_judge_one_image(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    (tmp_path / "two.csv").write_text("path,code,present,reviewer\n000.jpg,sun,yes,ann\n000.jpg,sun,no,bob\n")
+    assert colonnade("labels", "import", tmp_path / "two.csv", "-s", store.path).returncode == 0
+    checked = colonnade("verify", "-s", store.path)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_damaged_scores_can_be_made_anew(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    for code in ("sun", "bodies"):
+        os.truncate(store.snapshot().files("scores", code)[0].path, 300)
+    assert colonnade("plan", "-s", store.path).returncode == 4
+    assert colonnade("tag", "sun", "--force", "-s", store.path).returncode == 0
+    assert colonnade("derive", "bodies", "--force", "-s", store.path).returncode == 0
+    assert (
+        colonnade("query", "sun or not sun or bodies or not bodies", "--count", "-s", store.path).stdout
+        == "2\n"
+    )
+
+
+def test_status_counts_images_without_a_score_as_unknown(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    write_image(tmp_path / "photos" / "new.jpg", 44)
+    assert colonnade("scan", "-s", store.path).returncode == 0
+    told = json.loads(colonnade("status", "--json", "-s", store.path).stdout)
+    assert {item["unknown"] for item in told["attributes"]} == {1}
+
+
+def test_a_store_needs_a_path_that_duckdb_can_open(tmp_path: Path) -> None:
+    done = colonnade("init", os.fsdecode(os.fsencode(tmp_path) + b"/st\xff"), "--model", "hash")
+    assert done.returncode == 4
+    assert "not a UTF-8 path" in done.stderr
+
+
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_keeps_what_is_finished(tmp_path: Path, sent: signal.Signals, code: int) -> None:
     store = make_store(tmp_path, images=0)

@@ -387,7 +387,8 @@ def test_views_file_shows_what_is_live(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
-    store = make(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")))
+    plain = make(tmp_path / "cafe").path
+    store = Store(plain.rename(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))))
     with pytest.raises(StoreError, match="not UTF-8"):
         run_sql(store.snapshot(), "FROM images")
     with pytest.raises(StoreError, match="not UTF-8"):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from colonnade.engine.scan import ScanOutcome, ScanPlan
     from colonnade.engine.sync import Plan
 
-__all__ = ["count", "plan_json", "plan_lines", "scan_lines", "scan_rows"]
+__all__ = ["absent_roots", "count", "plan_json", "plan_lines", "problem_lines", "scan_rows"]
 
 _SHOWN = 8
 
@@ -41,8 +41,9 @@ def plan_lines(plan: Plan) -> list[str]:
             f"{count(len(works), 'derived attribute')}, {reason}: no prompts, 0 images to decode{_rows(works)}"
         )
         lines.append(f"  {_codes(works)}")
-    if not lines:
+    if plan.empty:
         lines.append("nothing to do: everything is fresh")
+    lines += problem_lines(plan.scan)
     if plan.orphans:
         lines.append(
             f"{count(len(plan.orphans), 'orphan')} (scored, no longer in the vocabulary; `drop` removes them): "
@@ -72,10 +73,27 @@ def scan_lines(scan: ScanPlan) -> list[str]:
         ]
         if found:
             lines.append(f"images in {each.root.name}: {', '.join(found)}")
-        lines += [
-            f"  {problem.path or each.root.path}: {problem.reason}" for problem in each.problems[:_SHOWN]
-        ]
     return lines
+
+
+def problem_lines(scan: ScanPlan | None) -> list[str]:
+    """What could not be looked at: its images stay as they are until it can."""
+    lines = []
+    for each in scan.roots if scan is not None else ():
+        shown = each.problems[:_SHOWN]
+        lines += [
+            f"problem in {each.root.name}: {problem.path or each.root.path}: {problem.reason}"
+            for problem in shown
+        ]
+        if len(each.problems) > len(shown):
+            lines.append(f"problem in {each.root.name}: ... and {len(each.problems) - len(shown)} more")
+    return lines
+
+
+def absent_roots(scan: ScanPlan | None) -> list[str]:
+    """The names of roots that are not there at all: a disk that is not mounted, a folder that moved."""
+    roots = scan.roots if scan is not None else ()
+    return [each.root.name for each in roots if any(not problem.path for problem in each.problems)]
 
 
 def scan_rows(outcome: ScanOutcome) -> list[tuple[str, str, int]]:
@@ -137,6 +155,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "empty": plan.empty,
         "model": plan.model,
         "scan": {name: plan.scan.count(name) for name in _SCANNED} if plan.scan is not None else None,
+        "problems": problem_lines(plan.scan),
         "images_to_embed": plan.images_to_embed,
         "images_per_second": plan.images_per_second,
         "prompts_to_encode": list(plan.prompts_to_encode),

@@ -18,12 +18,12 @@ from colonnade.tui.console import (
     progress,
     say,
 )
-from colonnade.tui.plan_text import count, plan_json, plan_lines, scan_rows
+from colonnade.tui.plan_text import absent_roots, count, plan_json, plan_lines, scan_rows
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import Job
     from colonnade.engine.store import Store
-    from colonnade.engine.sync import Narrator
+    from colonnade.engine.sync import Narrator, Plan
 
 __all__ = ["register"]
 
@@ -86,7 +86,11 @@ def sync(
         if json_:
             emit_json({"plan": plan_json(plan), "outcomes": {}, "unreadable": []})
         else:
-            say("nothing to do: everything is fresh")
+            for text in plan_lines(plan):
+                say(text)
+            if not opened.settings.roots:
+                say("the store has no image roots: colonnade root add IMAGES")
+        _tell_absent(plan)
         return
     for text in plan_lines(plan):
         say(text)
@@ -110,6 +114,13 @@ def sync(
         emit_json({"plan": plan_json(plan), "outcomes": _outcomes(rows), "unreadable": failures})
     else:
         _report(rows, failures, outcome.failures)
+    _tell_absent(plan)
+
+
+def _tell_absent(plan: Plan) -> None:
+    """End with status 1 if a root is not there: its images were left alone, and somebody should know."""
+    if absent_roots(plan.scan):
+        raise typer.Exit(1)
 
 
 def _outcomes(rows: Sequence[tuple[str, str, int]]) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def plan(store: StoreOption = None, json_: JsonOption = False) -> None:
     else:
         for text in plan_lines(made):
             emit(text)
-    if not made.empty:
+    if not made.empty or absent_roots(made.scan):
         raise typer.Exit(1)
 
 
@@ -146,7 +157,6 @@ def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
     opened = open_store(store)
     if not opened.settings.roots:
         say("the store has no image roots: colonnade root add IMAGES")
-        return
     with _job(opened, ["scan"]) as (job, narrator):
         planned = plan_scan(opened)
         outcome = apply_scan(
