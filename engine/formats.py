@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from colonnade.engine.durable import fsync_directory, fsync_file, store_errors
-from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.errors import InputError
 
 if TYPE_CHECKING:
     from colonnade.engine.result import QueryResult, Row
@@ -142,6 +142,8 @@ def write_text(
 ) -> int:
     """Write `csv`, `json` (one array of objects) or `jsonl` (one object a line) as UTF-8.
 
+    Of columns of the same name, `json` and `jsonl` number those after the first: x, x_1.
+
     Args:
         clean: what every line or cell passes before a terminal gets it.
 
@@ -164,7 +166,7 @@ def write_text(
             put(block)
             count += len(block)
         return count
-    names = list(rows.columns)
+    names = _distinct(rows.columns)
     ascii_only = clean is not None
     between = b",\n" if format_name == "json" else b"\n"
     sink.write(b"[\n" if format_name == "json" else b"")
@@ -178,6 +180,18 @@ def write_text(
         count += len(block)
     sink.write((b"\n" if count else b"") + b"]\n" if format_name == "json" else b"")
     return count
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """The names as the keys of an object: x, x_1 where two are x."""
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 0
+        while name in names or (number and name in columns):
+            number += 1
+            name = f"{column}_{number}"
+        names.append(name)
+    return names
 
 
 def write_parquet(result: QueryResult, sink: IO[bytes]) -> int:
@@ -199,7 +213,7 @@ def write_paths(
     *,
     null: bool = False,
     clean: Callable[[str], str] | None = None,
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Write the path of each image, a line or (`null`) a NUL-terminated string each.
 
     A name that is not UTF-8 is written with its own bytes. An imported image's path stands as it was given.
@@ -209,29 +223,38 @@ def write_paths(
         roots: name of a root -> its folder.
 
     Returns:
-        The number of paths, and how many have a line break inside (of no matter with `null`).
-
-    Raises:
-        StoreError: a root is not known.
+        The number of paths, how many have a line break inside (of no matter with `null`), and how many images were
+        left out because their root is not among `roots`.
     """
     end = b"\0" if null else b"\n"
     folders = {name: os.fsencode(path).rstrip(b"/") + b"/" for name, path in roots.items()}
-    count = broken = 0
+    count = broken = unknown = 0
     for block in rows.blocks():
         lines = []
         for root, path, path_bytes in block:
             name = bytes(path_bytes) if path_bytes is not None else str(path).encode()
             if root is not None:
                 if root not in folders:
-                    raise StoreError(
-                        f"the root {root!r} is not in colonnade.toml; add it with `colonnade root add`"
-                    )
+                    unknown += 1
+                    continue
                 name = folders[root] + name
             broken += b"\n" in name
             lines.append(clean(os.fsdecode(name)).encode() if clean else name)
         sink.write(b"".join(line + end for line in lines))
-        count += len(block)
-    return count, broken
+        count += len(lines)
+    return count, broken, unknown
+
+
+class _ReaderGoneError(Exception):
+    """The reader of a pipe went away; no OSError, which would pass for one of the disk's."""
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
 
 
 @contextmanager
@@ -241,19 +264,23 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
     What is no regular file (a pipe, /dev/stdout) is written directly.
 
     Raises:
+        BrokenPipeError: the pipe's reader went away.
         InputError: the folder does not exist, or `path` is one.
         StoreError: the disk refused.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if path.is_dir():
         raise InputError(f"{path}: a folder; name a file in it")
+    if path.exists() and not path.is_file():  # /dev/stdout may stand for a pipe, which has no real path
+        try:
+            with store_errors(path), _unless_gone(), path.open("wb") as stream:
+                yield stream
+        except _ReaderGoneError:
+            raise BrokenPipeError from None
+        return
+    target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise InputError(f"{path}: there is no folder {target.parent}; make it first")
     with store_errors(target):
-        if target.exists() and not target.is_file():
-            with target.open("wb") as stream:
-                yield stream
-            return
         temporary = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.tmp")
         try:
             with temporary.open("xb") as stream:

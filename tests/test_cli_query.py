@@ -351,10 +351,21 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path: Path) -> None:
     assert target.read_text() == "new" and (tmp_path / "link").is_symlink()
 
 
-def test_an_unknown_root_is_a_store_error() -> None:
-    rows = Listing(("root", "path", "path_bytes"), [("elsewhere", "x.jpg", None)])
-    with pytest.raises(StoreError, match="elsewhere"):
-        write_paths(rows, {}, io.BytesIO())
+def test_images_of_an_unknown_root_are_left_out_and_counted() -> None:
+    rows = Listing(
+        ("root", "path", "path_bytes"),
+        [("elsewhere", "x.jpg", None), ("here", "y.jpg", None), (None, "z", None)],
+    )
+    sink = io.BytesIO()
+    assert write_paths(rows, {"here": Path("/here")}, sink) == (2, 0, 1)
+    assert sink.getvalue() == b"/here/y.jpg\nz\n"
+
+
+def test_columns_of_one_name_are_numbered_in_json(store: Store) -> None:
+    text = output(store, "sql", "SELECT 1 AS x, 2 AS x, 3 AS x_1, 4 AS x", "--format", "jsonl")
+    assert json.loads(text) == {"x": 1, "x_2": 2, "x_1": 3, "x_3": 4}
+    text = output(store, "sql", "SELECT 1 AS x, 2 AS x", "--format", "json")
+    assert json.loads(text) == [{"x": 1, "x_1": 2}]
 
 
 def test_values_that_json_does_not_have() -> None:

@@ -104,12 +104,14 @@ def write_paths(store: Store, result: Rows, output: Path | None, *, null: bool) 
     roots = {root.name: root.path for root in store.settings.roots}
     if output is not None:
         with formats.output_file(output) as sink:
-            _, broken = formats.write_paths(result, roots, sink, null=null)
+            _, broken, unknown = formats.write_paths(result, roots, sink, null=null)
     else:
         clean = safe if sys.stdout.isatty() else None
-        _, broken = formats.write_paths(result, roots, _stdout(), null=null, clean=clean)
+        _, broken, unknown = formats.write_paths(result, roots, _stdout(), null=null, clean=clean)
     if broken and not null:
         say(f"warning: {broken:,} names have a line break inside; use --null")
+    if unknown:
+        say(f"warning: {unknown:,} images left out: their root is no longer one of the store's")
 
 
 @contextmanager

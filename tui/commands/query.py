@@ -194,8 +194,9 @@ def export(
         result = _run(opened, snapshot, query_ or "true", at=at, columns=names)
     for warning in result.warnings:
         say(f"warning: {warning}")
-    rows = write_file(result, chosen, destination)
-    say(f"{rows:,} rows written to {destination}")
+    with pipe():
+        rows = write_file(result, chosen, destination)
+        say(f"{rows:,} rows written to {destination}")
 
 
 def register(app: typer.Typer) -> None:
