@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -123,3 +124,62 @@ def test_a_deleted_folder_is_one_line(store: Store, tmp_path: Path) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_pipes_are_written_as_files(store: Store) -> None:
+    rows = shell(store, "$C query true --format csv").stdout
+    assert rows.count("\n") > 1
+    assert shell(store, "$C query true -o /dev/stdout --format csv | cat").stdout == rows
+    assert shell(store, "$C query true -o >(cat) --format csv | cat").stdout == rows
+    assert shell(store, "$C -q export /dev/stdout --format csv | wc -l").stdout.strip() != "0"
+    done = shell(store, "$C sql 'SELECT * FROM range(300000)' --format csv -o >(true)")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+GROUPS = ["root list", "vocab list", "labels list", "model list", "jobs list", "calibration show"]
+
+
+@pytest.mark.parametrize("words", GROUPS)
+def test_options_of_a_group_reach_its_commands(store: Store, tmp_path: Path, words: str) -> None:
+    group, command = words.split()
+    (tmp_path / "other").mkdir()
+    elsewhere = f"export COLONNADE_STORE={tmp_path}/other"
+    right = shell(store, f"$C -s $COLONNADE_STORE {words} --json")
+    assert right.returncode == 0, right.stderr
+    assert isinstance(json.loads(right.stdout), list)
+    for line in (
+        f"S=$COLONNADE_STORE; {elsewhere}; $C {group} -s $S {command} --json",
+        f"S=$COLONNADE_STORE; {elsewhere}; $C -s nowhere {group} --json -s nowhere {command} -s $S",
+        f"$C {group} --json {command}",
+    ):
+        done = shell(store, line)
+        assert (done.returncode, done.stdout) == (0, right.stdout), done.stderr
+    assert shell(store, f"{elsewhere}; $C {words}").returncode == 4
+
+
+def test_a_command_without_json_refuses_that_of_its_group(store: Store) -> None:
+    done = shell(store, "$C jobs --json stop x")
+    assert done.returncode == 2
+    assert "`jobs stop` has no --json" in done.stderr
+
+
+def test_paths_of_a_removed_root_are_counted(tmp_path: Path) -> None:
+    made = make_store(tmp_path)
+    made.sync()
+    assert shell(made, "$C root remove photos").returncode == 0
+    done = shell(made, "$C query \"state = 'missing' or earth is null\" --format paths")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "root is no longer one of the store's" in done.stderr
+
+
+def test_init_names_the_vocabulary_that_is_wrong(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "v1.yaml").write_text("base_attributes: 3\n")
+    done = shell(store, "$C init new --vocabulary v1.yaml --model hash", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "v1.yaml:1" in done.stderr and "vocabulary.yaml" not in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_demo_vocabulary_is_known_by_name(store: Store) -> None:
+    assert "demo: " in shell(store, "$C vocab check demo").stderr
+    assert shell(store, "$C vocab lint demo").returncode in (0, 1)

@@ -83,7 +83,7 @@ def add_group(
     app: typer.Typer,
     name: str,
     text: str,
-    commands: Mapping[str, Callable[..., None]],
+    commands: Mapping[str, Any],
     *,
     alone: Callable[..., None] | None = None,
 ) -> None:

@@ -14,6 +14,7 @@ from colonnade.tui.console import (
     AtOption,
     JsonOption,
     StoreOption,
+    add_group,
     emit,
     emit_json,
     open_store,
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_HELP = """The calibration table, and the fits behind it. Alone: the table, as `calibration show`.
+
+Example: colonnade calibration
+"""
 _EXPORT_COLUMNS = ("code", "model", "method", "chosen", "center", "scale", "cut", "fitted_at")
 _CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...", show_default=False)]
 _DryRunOption = Annotated[
@@ -37,27 +42,11 @@ _DryRunOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add `calibration` with show, set, fit and export."""
-    sub = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
-    sub.callback()(calibration)
-    sub.command("show")(show)
-    sub.command("set")(set_)
-    sub.command("fit")(fit)
-    sub.command("export")(export)
-    app.add_typer(sub, name="calibration")
-
-
-def calibration(context: typer.Context, store: StoreOption = None, json_: JsonOption = False) -> None:
-    """The calibration table, and the fits behind it. Alone: the table, as `calibration show`.
-
-    Example: colonnade calibration
-    """
-    context.obj = store
-    if context.invoked_subcommand is None:
-        _show(open_store(store), None, None, json_=json_)
+    commands = {"show": show, "set": set_, "fit": fit, "export": export}
+    add_group(app, "calibration", _HELP, commands, alone=show)
 
 
 def show(
-    context: typer.Context,
     codes: _CodesArgument = None,
     store: StoreOption = None,
     at: AtOption = None,
@@ -70,7 +59,7 @@ def show(
 
     Example: colonnade calibration show earth moon
     """
-    _show(open_store(store or context.obj), codes or None, at, json_=json_)
+    _show(open_store(store), codes or None, at, json_=json_)
 
 
 def _show(store: Store, codes: Sequence[str] | None, at: int | None, *, json_: bool) -> None:
@@ -94,7 +83,6 @@ def _show(store: Store, codes: Sequence[str] | None, at: int | None, *, json_: b
 
 
 def set_(
-    context: typer.Context,
     code: Annotated[str, typer.Argument(metavar="CODE", help="A base attribute.")],
     store: StoreOption = None,
     center: Annotated[
@@ -120,7 +108,7 @@ def set_(
 
     if reset == (center is not None or scale is not None):
         raise typer.BadParameter("give --center, --scale or both, or else --reset")
-    opened = open_store(store or context.obj)
+    opened = open_store(store)
     vocabulary, model = opened.vocabulary(), active_model(opened)
     base_attribute(vocabulary, code)
     chosen = None
@@ -136,7 +124,6 @@ def set_(
 
 
 def fit(
-    context: typer.Context,
     codes: _CodesArgument = None,
     store: StoreOption = None,
     method: Annotated[
@@ -155,7 +142,7 @@ def fit(
         raise typer.BadParameter(
             f"{method!r} is not known; the method there is: fixed", param_hint="--method"
         )
-    opened = open_store(store or context.obj)
+    opened = open_store(store)
     vocabulary = opened.vocabulary()
     wanted = codes or [attribute.code for attribute in vocabulary.base]
     for code in wanted:
@@ -219,7 +206,6 @@ def _print_changes(changes: Sequence[FitChange]) -> None:
 
 
 def export(
-    context: typer.Context,
     store: StoreOption = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of stdout.")] = None,
     format_: Annotated[
@@ -237,7 +223,7 @@ def export(
     chosen = format_ or (output.suffix[1:].lower() if output else "json")
     if chosen not in ("json", "csv"):
         raise typer.BadParameter(f"{chosen!r} is none of json, csv", param_hint="--format")
-    opened = open_store(store or context.obj)
+    opened = open_store(store)
     snapshot = opened.snapshot(at)
     fits = list_fits(opened, snapshot, opened.vocabulary(snapshot if at is not None else None))
     rows = [_export_row(fit) for fit in fits]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colonnade.tui.console import JsonOption, StoreOption, emit_json, open_store, progress, say
+from colonnade.tui.console import JsonOption, StoreOption, add_group, emit_json, open_store, progress, say
 
 if TYPE_CHECKING:
     from colonnade.engine.import_embeddings import Imported
@@ -33,10 +33,8 @@ Example: colonnade import embeddings vectors.parquet --model clip-b32 --logit-sc
 
 def register(app: typer.Typer) -> None:
     """Add `import embeddings` and `import crossfilter`."""
-    sub = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_HELP)
-    sub.command("embeddings")(import_embeddings)
-    sub.command("crossfilter")(import_crossfilter)
-    app.add_typer(sub, name="import")
+    commands = {"embeddings": import_embeddings, "crossfilter": import_crossfilter}
+    add_group(app, "import", _HELP, commands)
 
 
 def import_embeddings(

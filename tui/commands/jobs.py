@@ -7,9 +7,23 @@ from typing import Annotated
 
 import typer
 
-from colonnade.tui.console import JsonOption, StoreOption, emit, emit_json, open_store, print_table, say
+from colonnade.tui.console import (
+    JsonOption,
+    StoreOption,
+    add_group,
+    emit,
+    emit_json,
+    open_store,
+    print_table,
+    say,
+)
 
 __all__ = ["register"]
+
+_HELP = """Running and past jobs. Alone: the list of them, as `jobs list`.
+
+Example: colonnade jobs
+"""
 
 JobArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id, from `jobs list`.")]
 
@@ -76,17 +90,5 @@ def jobs_log(job: JobArgument, store: StoreOption = None) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add this area's commands."""
-    jobs = typer.Typer(invoke_without_command=True)
-
-    @jobs.callback()
-    def all_jobs(context: typer.Context, store: StoreOption = None, json_: JsonOption = False) -> None:
-        """Running and past jobs.
-
-        Example: colonnade jobs
-        """
-        if context.invoked_subcommand is None:
-            jobs_list(store, json_)
-
-    for name, function in (("list", jobs_list), ("stop", jobs_stop), ("log", jobs_log)):
-        jobs.command(name)(function)
-    app.add_typer(jobs, name="jobs")
+    commands = {"list": jobs_list, "stop": jobs_stop, "log": jobs_log}
+    add_group(app, "jobs", _HELP, commands, alone=jobs_list)

@@ -11,6 +11,7 @@ from colonnade.tui.console import (
     AtOption,
     JsonOption,
     StoreOption,
+    add_group,
     emit,
     emit_json,
     open_store,
@@ -35,11 +36,8 @@ Example: colonnade labels list
 
 def register(app: typer.Typer) -> None:
     """Add `labels import`, `labels export` and `labels list`."""
-    sub = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_HELP)
-    sub.command("import")(import_labels)
-    sub.command("export")(export_labels)
-    sub.command("list")(list_labels)
-    app.add_typer(sub, name="labels")
+    commands = {"import": import_labels, "export": export_labels, "list": list_labels}
+    add_group(app, "labels", _HELP, commands)
 
 
 def import_labels(

@@ -7,16 +7,37 @@ from typing import Annotated
 
 import typer
 
-from colonnade.tui.console import JsonOption, StoreOption, emit, emit_json, open_store, print_table, say
+from colonnade.tui.console import (
+    JsonOption,
+    StoreOption,
+    add_group,
+    emit,
+    emit_json,
+    open_store,
+    print_table,
+    say,
+)
 
-__all__ = ["register"]
+__all__ = ["register", "vocabulary_source"]
 
+_ROOT_HELP = """The folders of images.
+
+Example: colonnade root add ~/Pictures && colonnade sync
+"""
+_MODELS_HELP = """The models, and which one is active.
+
+Example: colonnade model list
+"""
 _MODEL_HELP = "demo, ARCH/TAG (ViT-B-32/openai), hf-hub:ID, local-dir:PATH, ARCH@CHECKPOINT, or hash."
 
 
 def init(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The store's folder: empty, or not there yet.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="The store's folder; files in it stay, only the names that a store uses must be free.",
+        ),
     ],
     root: Annotated[
         list[Path] | None,
@@ -36,8 +57,10 @@ def init(
     """
     from colonnade.engine.registry import absolute_spec
     from colonnade.engine.store import Store
+    from colonnade.engine.vocabulary import parse_vocabulary
 
-    source = vocabulary_source(vocabulary or ("demo" if model == "demo" else "photography"))
+    source, name = vocabulary_source(vocabulary or ("demo" if model == "demo" else "photography"))
+    parse_vocabulary(source, name)  # so that its faults are told under its own name
     store = Store.create(directory, roots=root or [], vocabulary=source, model=absolute_spec(model))
     attributes = store.vocabulary()
     say(
@@ -48,12 +71,14 @@ def init(
         say(f"it has no images yet: colonnade -s {directory} root add IMAGES")
 
 
-def vocabulary_source(name: str) -> bytes:
-    """The text of a vocabulary that ships, of the demo's, or of a file."""
+def vocabulary_source(spec: str) -> tuple[bytes, str]:
+    """The text of a vocabulary that ships, of the demo's, or of a file, and what messages call it."""
     from colonnade.engine.demo.files import demo_vocabulary
     from colonnade.engine.vocabulary import vocabulary_source as shipped_or_file
 
-    return demo_vocabulary() if name == "demo" else shipped_or_file(name)[0]
+    if spec == "demo" and not Path(spec).is_file():
+        return demo_vocabulary(), spec
+    return shipped_or_file(spec)
 
 
 def root_add(
@@ -167,16 +192,6 @@ def model_use(
 def register(app: typer.Typer) -> None:
     """Add this area's commands."""
     app.command()(init)
-    root = typer.Typer(help="The folders of images.", no_args_is_help=True)
-    for name, function in (
-        ("add", root_add),
-        ("list", root_list),
-        ("move", root_move),
-        ("remove", root_remove),
-    ):
-        root.command(name)(function)
-    app.add_typer(root, name="root")
-    model = typer.Typer(help="The models and which one is active.", no_args_is_help=True)
-    model.command("list")(model_list)
-    model.command("use")(model_use)
-    app.add_typer(model, name="model")
+    roots = {"add": root_add, "list": root_list, "move": root_move, "remove": root_remove}
+    add_group(app, "root", _ROOT_HELP, roots)
+    add_group(app, "model", _MODELS_HELP, {"list": model_list, "use": model_use})

@@ -7,13 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from colonnade.tui.commands import vocab_edit
-from colonnade.tui.console import JsonOption, StoreOption, emit, emit_json, open_store, print_table, safe, say
+from colonnade.tui.commands.setup import vocabulary_source
+from colonnade.tui.console import (
+    JsonOption,
+    StoreOption,
+    add_group,
+    emit,
+    emit_json,
+    open_store,
+    print_table,
+    safe,
+    say,
+)
 
 if TYPE_CHECKING:
     from colonnade.engine.store import Store
     from colonnade.engine.vocabulary import Attribute, Vocabulary
 
 __all__ = ["register"]
+
+_HELP = """The vocabulary: which attributes there are, and in what words. Edits keep the file's comments.
+
+Example: colonnade vocab add comet --description "a comet with a long bright tail" && colonnade sync
+"""
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The attribute's code.")]
 FileArgument = Annotated[
@@ -176,7 +192,7 @@ def vocab_lint(
 def _source(file: str | None, store: Any) -> tuple[bytes, str]:
     """The bytes to look at and what messages call them."""
     from colonnade.engine.errors import StoreError
-    from colonnade.engine.vocabulary import read_source, vocabulary_source
+    from colonnade.engine.vocabulary import read_source
 
     if file is not None:
         return vocabulary_source(file)
@@ -200,12 +216,5 @@ def _store_for_lint(file: str | None, store: Any, encode: bool) -> Store | None:
 
 def register(app: typer.Typer) -> None:
     """Add this area's commands."""
-    vocab = typer.Typer(
-        help="The vocabulary: which attributes there are, and in what words. Edits keep the file's comments.",
-        no_args_is_help=True,
-    )
-    commands = (("list", vocab_list), ("show", vocab_show), ("check", vocab_check), ("lint", vocab_lint))
-    for name, function in commands:
-        vocab.command(name)(function)
-    vocab_edit.register(vocab)
-    app.add_typer(vocab, name="vocab")
+    commands = {"list": vocab_list, "show": vocab_show, "check": vocab_check, "lint": vocab_lint}
+    add_group(app, "vocab", _HELP, commands | vocab_edit.COMMANDS)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from colonnade.tui.commands.setup import vocabulary_source
 from colonnade.tui.console import StoreOption, emit, open_store, say
 
 if TYPE_CHECKING:
     from colonnade.engine.store import Store
     from colonnade.engine.vocabulary import Attribute, Rule
 
-__all__ = ["register"]
+__all__ = ["COMMANDS"]
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The attribute's code.")]
 LabelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="What people call it.")]
@@ -199,7 +200,7 @@ def vocab_import(
 
     Example: colonnade vocab import photography
     """
-    from colonnade.engine.vocabulary import parse_vocabulary, vocabulary_source
+    from colonnade.engine.vocabulary import parse_vocabulary
     from colonnade.engine.vocabulary_edit import Imported, import_vocabulary
 
     other = parse_vocabulary(*vocabulary_source(file))
@@ -283,14 +284,11 @@ def _warn_queries(store: Store, code: str) -> None:
         say(f"saved queries that still name {code}: {', '.join(users)}")
 
 
-def register(vocab: Any) -> None:
-    """Add the edits to the `vocab` commands."""
-    commands = {
-        "add": vocab_add,
-        "edit": vocab_change,
-        "rename": vocab_rename,
-        "remove": vocab_remove,
-        "import": vocab_import,
-    }
-    for name, function in commands.items():
-        vocab.command(name)(function)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "add": vocab_add,
+    "edit": vocab_change,
+    "rename": vocab_rename,
+    "remove": vocab_remove,
+    "import": vocab_import,
+}
+"""The edits, for the `vocab` commands."""
