@@ -43,6 +43,8 @@ class Plan:
     """How the active model is loaded, or its key where it was imported."""
     images_to_embed: int
     """Images without a vector: those in the table, and those that the scan would add or re-read."""
+    images_without_encoder: int
+    """Files without a vector that the active model, which was imported, cannot embed. `sync` leaves them."""
     prompts_to_encode: tuple[str, ...]
     base: tuple[AttributeWork, ...]
     """Base attributes with stale cells."""
@@ -98,7 +100,10 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     snapshot, settings, vocabulary = store.snapshot(), store.settings, store.vocabulary()
     scanned = plan_scan(store, snapshot=snapshot) if scan else None
     active = settings.active if settings.active and settings.active.spec == settings.spec else None
-    unembedded = len(pending_images(snapshot, active.key if active else None)) if settings.spec else 0
+    pending = pending_images(snapshot, active.key if active else None)
+    there = {root.name for root in settings.roots if root.path.is_dir()}
+    reachable = sum(root in there for root in pending.roots)
+    unembedded = reachable if settings.spec else 0
     new = scanned.count("new") + scanned.count("changed") if scanned and settings.spec else 0
     model = settings.active
     if model is None and settings.spec and unembedded + new:
@@ -113,6 +118,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         scan=scanned,
         model=settings.spec or settings.model_key or "",
         images_to_embed=unembedded + new,
+        images_without_encoder=0 if settings.spec else reachable,
         prompts_to_encode=tuple(prompts),
         base=base,
         derived=derived,

@@ -247,6 +247,16 @@ def test_an_image_folder_that_is_gone_costs_nothing(tmp_path: Path) -> None:
     assert store.plan().empty
 
 
+def test_a_folder_that_goes_before_it_is_embedded_is_no_work(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    apply_scan(store, plan_scan(store))
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    assert store.plan().empty
+    assert store.sync().embed.left == 0
+    (tmp_path / "elsewhere").rename(tmp_path / "photos")
+    assert store.plan().images_to_embed == 6
+
+
 def test_a_root_moves_only_to_where_its_images_are(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.sync()
@@ -279,6 +289,9 @@ def test_imported_vectors_cannot_embed_files(tmp_path: Path) -> None:
     plan = make_plan(store)
     assert plan.scan is not None
     assert plan.scan.count("new") == 1
+    assert plan.images_to_embed == 0
+    apply_scan(store, plan_scan(store))
+    assert store.plan().images_without_encoder == 1
     set_vocabulary(store, lambda t: t.replace("the Sun visible", "our Sun"))
     with pytest.raises(ModelError, match=r"a photo of our Sun.*--text"):
         tag(store)

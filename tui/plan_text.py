@@ -44,6 +44,11 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.empty:
         lines.append("nothing to do: everything is fresh")
     lines += problem_lines(plan.scan)
+    if plan.images_without_encoder:
+        lines.append(
+            f"{count(plan.images_without_encoder, 'image')} without a vector: {plan.model} was imported and cannot embed "
+            "files; import theirs, or choose a model with `colonnade model use`"
+        )
     if plan.orphans:
         lines.append(
             f"{count(len(plan.orphans), 'orphan')} (scored, no longer in the vocabulary; `drop` removes them): "
@@ -157,6 +162,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "scan": {name: plan.scan.count(name) for name in _SCANNED} if plan.scan is not None else None,
         "problems": problem_lines(plan.scan),
         "images_to_embed": plan.images_to_embed,
+        "images_without_encoder": plan.images_without_encoder,
         "images_per_second": plan.images_per_second,
         "prompts_to_encode": list(plan.prompts_to_encode),
         "attributes": [
