@@ -46,8 +46,8 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += problem_lines(plan.scan)
     if plan.images_without_encoder:
         lines.append(
-            f"{count(plan.images_without_encoder, 'image')} without a vector: {plan.model} was imported and cannot embed "
-            "files; import theirs, or choose a model with `colonnade model use`"
+            f"{count(plan.images_without_encoder, 'image')} without a vector: {plan.model} was imported and cannot "
+            "embed files; import theirs, or choose a model with `colonnade model use`"
         )
     if plan.orphans:
         lines.append(
