@@ -12,7 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,7 +23,7 @@ from colonnade.engine.import_embeddings import Imported, describe_model, store_v
 from colonnade.engine.import_files import MAX_NAME, MAX_ROWS, check_name, unit_vectors
 from colonnade.engine.import_rows import Matches
 from colonnade.engine.msgpack_vectors import MAX_BLOB, Malformed, decode_vector, require_msgpack
-from colonnade.engine.settings import Root, Settings, new_root, update_settings
+from colonnade.engine.registry import add_root
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
@@ -71,22 +71,16 @@ def import_crossfilter(
         pass  # every vector is looked at before a root is added and its files are read
     if root is None:
         return store_vectors(store, model, images=table, resolve=match_stems, on_conflict=on_conflict)
-    _add_root(store, root)
+    _ensure_root(store, root)
     (scan or _scan)(store)
     return store_vectors(store, model, images=table, resolve=match_stems, on_conflict=on_conflict)
 
 
-def _add_root(store: Store, path: Path) -> Root:
-    """The store's root at `path`, which becomes one if it is none."""
+def _ensure_root(store: Store, path: Path) -> None:
+    """Make `path` a root of the store, unless it is one or lies in one."""
     folder = path.expanduser().resolve()
-    for root in store.settings.roots:
-        if root.path == folder:
-            return root
-    return update_settings(store.path, lambda settings: _with_root(settings, folder)).roots[-1]
-
-
-def _with_root(settings: Settings, folder: Path) -> Settings:
-    return replace(settings, roots=(*settings.roots, new_root(settings, folder)))
+    if not any(folder.is_relative_to(root.path) for root in store.settings.roots):
+        add_root(store, folder)
 
 
 def _scan(store: Store) -> None:
