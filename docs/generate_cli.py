@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,14 @@ def _sections(command: Any, name: str) -> list[str]:
 
 def _section(command: Any, name: str) -> str:
     text = (command.help or "").strip()
-    body, _, example = text.partition("Example: ")
+    body, *examples = text.split("Example: ")
     lines = [f"## {name}\n", " ".join(body.split()) + "\n"]
     rows = [row for parameter in command.params if (row := _row(parameter))]
     if rows:
         lines.append("| argument or option | |\n|---|---|\n" + "\n".join(rows) + "\n")
-    if example:
-        lines.append(f"```sh\n{' '.join(example.split())}\n```\n")
+    if examples:
+        shown = "\n".join(" ".join(example.split()) for example in examples)
+        lines.append(f"```sh\n{shown}\n```\n")
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +72,11 @@ def _row(parameter: Any) -> str | None:
         label = ", ".join(parameter.opts)
         if not parameter.is_flag:
             label += f" {parameter.metavar or parameter.name.upper()}"
-    return f"| `{label}` | {' '.join((parameter.help or '').split()).replace('|', '/')} |"
+    words = " ".join((parameter.help or "").split()).replace("|", "/")
+    kind = getattr(parameter, "bare_type", None)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        words = f"{words} One of: {', '.join(str(choice.value) for choice in kind)}.".strip()
+    return f"| `{label}` | {words} |"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,12 @@ ColumnsOption = Annotated[
 
 
 def query(
-    expression: Annotated[str | None, typer.Argument(metavar="EXPR", show_default=False)] = None,
+    expression: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EXPR", show_default=False, help="What the images must be, as below; in quotes."
+        ),
+    ] = None,
     store: StoreOption = None,
     columns: ColumnsOption = None,
     sort: Annotated[
@@ -66,7 +71,14 @@ def query(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="The most images to give.")] = None,
     format_: Annotated[
-        Format | None, typer.Option("--format", "-f", show_default=False, help="By default a table.")
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            show_default=False,
+            help="By default that of FILE's name, else table.",
+        ),
     ] = None,
     output: OutputOption = None,
     count: Annotated[bool, typer.Option("--count", help="Only the number of images.")] = False,
@@ -128,7 +140,14 @@ def sql(
     statement: Annotated[str, typer.Argument(metavar="QUERY", help="One statement; - reads it from stdin.")],
     store: StoreOption = None,
     format_: Annotated[
-        SqlFormat | None, typer.Option("--format", "-f", show_default=False, help="By default a table.")
+        SqlFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            show_default=False,
+            help="By default that of FILE's name, else table.",
+        ),
     ] = None,
     output: OutputOption = None,
     time_limit: Annotated[
@@ -166,7 +185,11 @@ def export(
     format_: Annotated[
         ExportFormat | None,
         typer.Option(
-            "--format", "-f", show_default=False, help="By default by the name of DEST, else parquet."
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            show_default=False,
+            help="By default what DEST ends in; parquet if it ends in nothing.",
         ),
     ] = None,
     query_: Annotated[
@@ -184,7 +207,9 @@ def export(
     """
     from colonnade.engine.query import wide_table
 
-    chosen = Format(_format(ExportFormat, format_, destination, default=ExportFormat.PARQUET))
+    if format_ is None and not destination.suffix:
+        format_ = ExportFormat.PARQUET
+    chosen = Format(_format(ExportFormat, format_, destination))
     opened = open_store(store)
     snapshot = opened.snapshot(at)
     names = columns.split(",") if columns else None
@@ -245,8 +270,8 @@ def _wide_codes(store: Store, snapshot: Snapshot, at: int | None) -> list[str]:
     return [*known, *(code for code in snapshot.partitions("scores") if code not in known)]
 
 
-def _format(kind: type[F], given: F | None, output: Path | None, *, default: F | None = None) -> F:
-    """The format asked for, else the one that the file's name ends in, else a table (or `default`)."""
+def _format(kind: type[F], given: F | None, output: Path | None) -> F:
+    """The format asked for, else the one that the file's name ends in, else a table."""
     if given is not None:
         if output is not None and given == "table":
             raise typer.BadParameter("a table is for the screen; choose another --format for a file")
@@ -256,8 +281,6 @@ def _format(kind: type[F], given: F | None, output: Path | None, *, default: F |
     suffix = output.suffix.lower().removeprefix(".")
     if suffix != "table" and suffix in [member.value for member in kind]:
         return kind(suffix)
-    if default is not None:
-        return default
     raise typer.BadParameter(f"{output}: name the format with --format; the file's name does not tell")
 
 

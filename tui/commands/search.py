@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 LimitOption = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many images.")]
+
+
+class SearchFormat(StrEnum):
+    """How nearest images are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+    PATHS = "paths"
+
+
 FormatOption = Annotated[
-    Format, typer.Option("--format", "-f", help="How to write them; parquet is not offered here.")
+    SearchFormat, typer.Option("--format", "-f", metavar="FORMAT", help="How to write them.")
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
@@ -31,7 +44,7 @@ def search(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for, in words.")],
     store: StoreOption = None,
     limit: LimitOption = 20,
-    format_: FormatOption = Format.TABLE,
+    format_: FormatOption = SearchFormat.TABLE,
     output: OutputOption = None,
     null: NullOption = False,
     at: AtOption = None,
@@ -40,11 +53,10 @@ def search(
 
     Example: colonnade search "a boot print in grey dust" --limit 10
     """
-    from colonnade.engine.errors import InputError
     from colonnade.engine.search import search_text
 
     if not text.strip() or len(text) > 2000:
-        raise InputError("the words to look for must be 1 to 2,000 characters")
+        raise typer.BadParameter("the words to look for must be 1 to 2,000 characters", param_hint="TEXT")
     opened = open_store(store)
     _write(opened, search_text(opened, opened.snapshot(at), text.strip(), limit), format_, output, null=null)
 
@@ -55,7 +67,7 @@ def similar(
     ],
     store: StoreOption = None,
     limit: LimitOption = 20,
-    format_: FormatOption = Format.TABLE,
+    format_: FormatOption = SearchFormat.TABLE,
     output: OutputOption = None,
     null: NullOption = False,
     at: AtOption = None,
@@ -88,23 +100,21 @@ def similar(
     _write(opened, nearest_images(snapshot, model, vector, limit, without=own), format_, output, null=null)
 
 
-def _write(store: Store, hits: Sequence[Hit], chosen: Format, output: Path | None, *, null: bool) -> None:
+def _write(
+    store: Store, hits: Sequence[Hit], chosen: SearchFormat, output: Path | None, *, null: bool
+) -> None:
     from colonnade.engine.formats import PATH_COLUMNS, Listing
 
-    if chosen is Format.PARQUET:
-        raise typer.BadParameter(
-            "parquet is for `query` and `export`; choose table, csv, json, jsonl or paths"
-        )
-    if null and chosen is not Format.PATHS:
+    if null and chosen is not SearchFormat.PATHS:
         raise typer.BadParameter("--null goes with --format paths")
     with pipe():
-        if chosen is Format.PATHS:
+        if chosen is SearchFormat.PATHS:
             paths = [(hit.root, hit.path, hit.path_bytes) for hit in hits]
             write_paths(store, Listing(PATH_COLUMNS, paths), output, null=null)
         else:
             rows = [(hit.image_id, hit.path, hit.cosine, hit.logit) for hit in hits]
             listing = Listing(("image_id", "path", "cosine", "logit"), rows)
-            write(listing, chosen, output, whole=True, total=None)
+            write(listing, Format(chosen), output, whole=True, total=None)
 
 
 def register(app: typer.Typer) -> None:
