@@ -42,6 +42,14 @@ def test_import_embeddings(store: Path, tmp_path: Path) -> None:
     assert colonnade(store, "-q", "import", "embeddings", "--model", "m", "--text", text).err == ""
 
 
+def test_another_logit_scale_is_told(store: Path, tmp_path: Path) -> None:
+    images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
+    words = ("import", "embeddings", images, "--model", "m", "--logit-scale")
+    assert "stale" not in colonnade(store, *words, 100).err
+    assert "stale" not in colonnade(store, *words, 100).err
+    assert "m has logit scale 50 now, not 100: all its scores are stale" in colonnade(store, *words, 50).err
+
+
 def test_wrong_input_is_exit_3_and_wrong_arguments_exit_2(store: Path, tmp_path: Path) -> None:
     bad = vectors(2)
     bad[1] = np.nan
@@ -52,6 +60,10 @@ def test_wrong_input_is_exit_3_and_wrong_arguments_exit_2(store: Path, tmp_path:
         (["--model", "m", "--logit-scale", 100], 3),
         ([images, "--logit-scale", 100], 2),
         ([images, "--model", "m", "--logit-scale", "much"], 2),
+        ([images, "--model", "m", "--logit-scale", "0"], 2),
+        ([images, "--model", "m", "--logit-scale", "nan"], 2),
+        ([images, "--model", "m", "--logit-scale", "100", "--logit-bias", "inf"], 2),
+        ([images, "--model", "m", "--logit-scale", "100", "--id", "a", "--path", "b"], 2),
     ):
         ran = colonnade(store, "import", "embeddings", *words)
         assert (ran.code, ran.out) == (code, ""), ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_process import colonnade
 from collections_on_disk import make_store
 
+from colonnade.engine.demo import collection
 from colonnade.engine.store import Store
 
 COLONNADE = Path(sys.executable).with_name("colonnade")
@@ -183,3 +186,33 @@ def test_init_names_the_vocabulary_that_is_wrong(store: Store, tmp_path: Path) -
 def test_the_demo_vocabulary_is_known_by_name(store: Store) -> None:
     assert "demo: " in shell(store, "$C vocab check demo").stderr
     assert shell(store, "$C vocab lint demo").returncode in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "search ''",
+        "search earth --format parquet",
+        "export all.json",
+        "export all.txt",
+        "similar x -f parquet",
+    ],
+)
+def test_wrong_arguments_are_exit_2(store: Store, tmp_path: Path, words: str) -> None:
+    done = shell(store, f"$C {words}", cwd=tmp_path)
+    assert (done.returncode, done.stdout, os.listdir(tmp_path)) == (2, "", []), done.stderr
+
+
+def test_a_collection_that_is_there_keeps_its_scenes(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").write_text("none")
+    ran = colonnade(None, "demo", tmp_path, "--seed", 7)
+    assert ran.code == 3
+    assert "there already, and used as it is" in ran.err
+
+
+def test_a_demo_on_a_full_disk_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(collection, "_write_photo", full)
+    assert colonnade(None, "demo", tmp_path / "demo").code == 4

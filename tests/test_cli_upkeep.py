@@ -191,7 +191,7 @@ def test_forget(run: Run, store: Store) -> None:
     assert "no image is missing" in run("forget", "--yes").err
     mark_missing(store, [1, 2])
     said = run("forget")
-    assert said.code == 3
+    assert said.code == 2
     assert "forget 2 missing images and all that is stored of them? there is no terminal" in said.err
     assert "no image is known to be missing for 30 days" in run("forget", "--missing-for", 30, "--yes").err
     document = run("forget", "--yes", "--json").json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -108,6 +109,10 @@ def set_(
 
     if reset == (center is not None or scale is not None):
         raise typer.BadParameter("give --center, --scale or both, or else --reset")
+    if center is not None and not math.isfinite(center):
+        raise typer.BadParameter(f"{center} is not a finite number", param_hint="--center")
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise typer.BadParameter(f"{scale} is not a finite number above 0", param_hint="--scale")
     opened = open_store(store)
     vocabulary, model = opened.vocabulary(), active_model(opened)
     base_attribute(vocabulary, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +22,12 @@ def demo(
         Path, typer.Argument(metavar="DIR", help="Where to put it; used again if it is there.")
     ] = Path("colonnade-demo"),
     images: Annotated[
-        int, typer.Option(min=20, max=20_000, metavar="N", help="How many images to render.")
-    ] = 240,
-    seed: Annotated[int, typer.Option(metavar="N", help="Another seed gives other scenes.")] = 1,
+        int | None,
+        typer.Option(min=20, max=20_000, metavar="N", help="How many images to render; by default 240."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Another seed than 1 gives other scenes.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Render a collection, sync it with the bundled model, show results against the truth, say what to try.
@@ -33,14 +37,15 @@ def demo(
 
     Example: colonnade demo && colonnade -s colonnade-demo/store query 'earth and not diagram'
     """
-    from colonnade.engine.demo.collection import PHOTOS, TRUTH_FILE, load_truth, render_collection
+    from colonnade.engine.demo.collection import PHOTOS, TRUTH_FILE, load_truth
     from colonnade.engine.demo.files import demo_vocabulary
     from colonnade.engine.store import Store
 
     folder = directory / "store"
     if not (directory / TRUTH_FILE).exists():
-        with progress("render") as line:
-            render_collection(directory, images, seed, progress=lambda done: line.update(done, images))
+        _render(directory, 240 if images is None else images, 1 if seed is None else seed)
+    elif images is not None or seed is not None:
+        say(f"{directory}: there already, and used as it is; for other --images or --seed name another DIR")
     truth = load_truth(directory)
     if not (folder / "colonnade.toml").exists():
         Store.create(folder, roots=[directory / PHOTOS], vocabulary=demo_vocabulary(), model="demo")
@@ -82,6 +87,26 @@ def demo(
         f"colonnade -s {folder} status",
     ):
         say(f"  {command}")
+
+
+def _render(directory: Path, images: int, seed: int) -> None:
+    """Render the collection.
+
+    Raises:
+        StoreError: the disk is full.
+        InputError: the directory cannot be used.
+    """
+    from colonnade.engine.demo.collection import render_collection
+    from colonnade.engine.errors import InputError, StoreError
+
+    try:
+        with progress("render") as line:
+            render_collection(directory, images, seed, progress=lambda done: line.update(done, images))
+    except InputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(str(error)) from cause
+        raise
 
 
 def _sync(store: Store) -> float:

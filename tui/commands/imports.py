@@ -12,6 +12,7 @@ from colonnade.tui.console import JsonOption, StoreOption, add_group, emit_json,
 
 if TYPE_CHECKING:
     from colonnade.engine.import_embeddings import Imported
+    from colonnade.engine.settings import Model
     from colonnade.engine.store import Store
 
 __all__ = ["register"]
@@ -73,7 +74,11 @@ def import_embeddings(
 
     if not model:
         raise typer.BadParameter("name the vectors' model", param_hint="--model")
+    if id_column and path_column:
+        raise typer.BadParameter("--id and --path exclude each other: one column names the images")
+    _check_scale(logit_scale, logit_bias)
     opened = open_store(store)
+    before = opened.settings.model(model)
     done = run(
         opened,
         file,
@@ -86,7 +91,28 @@ def import_embeddings(
         background=background,
         on_conflict=say,
     )
+    _warn_of_scale(opened, before)
     _report(opened, done, json_=json_)
+
+
+def _check_scale(scale: float | None, bias: float | None) -> None:
+    if scale is not None and not 0 < scale < 1e6:
+        raise typer.BadParameter(f"{scale} is not above 0 and below a million", param_hint="--logit-scale")
+    if bias is not None and not abs(bias) < 1e6:
+        raise typer.BadParameter(f"{bias} is not between minus and plus a million", param_hint="--logit-bias")
+
+
+def _warn_of_scale(store: Store, before: Model | None) -> None:
+    """Say that a known model has another logit scale or bias now, for its scores were made with the old ones."""
+    after = store.settings.model(before.key) if before else None
+    if before is None or after is None:
+        return
+    for name, old, new in (
+        ("scale", before.logit_scale, after.logit_scale),
+        ("bias", before.logit_bias, after.logit_bias),
+    ):
+        if old != new:
+            say(f"warning: {after.key} has logit {name} {new:g} now, not {old:g}: all its scores are stale")
 
 
 def import_crossfilter(
@@ -119,7 +145,9 @@ def import_crossfilter(
     """
     from colonnade.engine.import_crossfilter import import_crossfilter as run
 
+    _check_scale(logit_scale, logit_bias)
     opened = open_store(store)
+    before = {known.key: known for known in opened.settings.models}
     done = run(
         opened,
         file,
@@ -131,6 +159,7 @@ def import_crossfilter(
         scan=_scan,
         on_conflict=say,
     )
+    _warn_of_scale(opened, before.get(done.model))
     if "siglip" in done.model.lower() and logit_bias is None:
         say("SigLIP has a logit scale and bias of its own: give them with --logit-scale and --logit-bias")
     _report(opened, done, json_=json_)

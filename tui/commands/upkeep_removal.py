@@ -101,10 +101,8 @@ def _agreed(question: str) -> bool:
     """Ask on the terminal.
 
     Raises:
-        InputError: there is none to ask on.
+        BadParameter: there is none to ask on.
     """
-    from colonnade.engine.errors import InputError
-
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(f"{question} there is no terminal to ask on; add --yes")
+        raise typer.BadParameter(f"{question} there is no terminal to ask on; add --yes")
     return typer.confirm(question, err=True)
