@@ -71,9 +71,9 @@ def _row(parameter: Any) -> str | None:
     else:
         label = ", ".join(parameter.opts)
         if not parameter.is_flag:
-            label += f" {parameter.metavar or parameter.name.upper()}"
+            label += f" {parameter.metavar or parameter.name.upper().rstrip('_')}"
     words = " ".join((parameter.help or "").split()).replace("|", "/")
-    kind = getattr(parameter, "bare_type", None)
+    kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
     if isinstance(kind, type) and issubclass(kind, Enum):
         words = f"{words} One of: {', '.join(str(choice.value) for choice in kind)}.".strip()
     return f"| `{label}` | {words} |"

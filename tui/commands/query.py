@@ -56,9 +56,7 @@ ColumnsOption = Annotated[
 def query(
     expression: Annotated[
         str | None,
-        typer.Argument(
-            metavar="EXPR", show_default=False, help="What the images must be, as below; in quotes."
-        ),
+        typer.Argument(metavar="EXPR", show_default=False, help="What is to hold of the images, in quotes."),
     ] = None,
     store: StoreOption = None,
     columns: ColumnsOption = None,
@@ -75,7 +73,6 @@ def query(
         typer.Option(
             "--format",
             "-f",
-            metavar="FORMAT",
             show_default=False,
             help="By default that of FILE's name, else table.",
         ),
@@ -144,7 +141,6 @@ def sql(
         typer.Option(
             "--format",
             "-f",
-            metavar="FORMAT",
             show_default=False,
             help="By default that of FILE's name, else table.",
         ),
@@ -187,7 +183,6 @@ def export(
         typer.Option(
             "--format",
             "-f",
-            metavar="FORMAT",
             show_default=False,
             help="By default what DEST ends in; parquet if it ends in nothing.",
         ),

@@ -31,9 +31,7 @@ class SearchFormat(StrEnum):
     PATHS = "paths"
 
 
-FormatOption = Annotated[
-    SearchFormat, typer.Option("--format", "-f", metavar="FORMAT", help="How to write them.")
-]
+FormatOption = Annotated[SearchFormat, typer.Option("--format", "-f", help="How to write them.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
 ]
