@@ -135,6 +135,10 @@ def test_pipes_are_written_as_files(store: Store) -> None:
     assert shell(store, "$C query true -o /dev/stdout --format csv | cat").stdout == rows
     assert shell(store, "$C query true -o >(cat) --format csv | cat").stdout == rows
     assert shell(store, "$C -q export /dev/stdout --format csv | wc -l").stdout.strip() != "0"
+    for command in ("labels export", "calibration export"):
+        printed = shell(store, f"$C {command} --format csv").stdout
+        piped = shell(store, f"$C -q {command} --format csv --output >(cat) | cat")
+        assert (piped.returncode, piped.stdout) == (0, printed), piped.stderr
     done = shell(store, "$C sql 'SELECT * FROM range(300000)' --format csv -o >(true)")
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -22,6 +22,7 @@ from colonnade.tui.console import (
     print_table,
     say,
 )
+from colonnade.tui.results import pipe
 
 if TYPE_CHECKING:
     from colonnade.engine.calibration import Fit
@@ -223,7 +224,7 @@ def export(
     Example: colonnade calibration export --output fits.csv
     """
     from colonnade.engine.calibration_store import list_fits
-    from colonnade.engine.durable import atomic_write, store_errors
+    from colonnade.engine.formats import output_file
 
     chosen = format_ or (output.suffix[1:].lower() if output else "json")
     if chosen not in ("json", "csv"):
@@ -234,9 +235,10 @@ def export(
     rows = [_export_row(fit) for fit in fits]
     text = json.dumps(rows, indent=2) + "\n" if chosen == "json" else _as_csv(rows)
     if output is not None:
-        with store_errors(output):
-            atomic_write(output, text.encode())
-        say(f"{output}: {len(rows):,} fits written")
+        with pipe():
+            with output_file(output) as sink:
+                sink.write(text.encode())
+            say(f"{output}: {len(rows):,} fits written")
         return
     for line in text.removesuffix("\n").split("\n"):
         emit(line)

@@ -18,6 +18,7 @@ from colonnade.tui.console import (
     print_table,
     say,
 )
+from colonnade.tui.results import pipe
 
 if TYPE_CHECKING:
     from colonnade.engine.labels import CodeLabels
@@ -139,7 +140,7 @@ def export_labels(
 
     Example: colonnade labels export earth --output earth.csv
     """
-    from colonnade.engine.durable import atomic_write, store_errors
+    from colonnade.engine.formats import output_file
     from colonnade.engine.label_export import FORMATS, render_labels
     from colonnade.engine.labels import export_labels as run
 
@@ -158,6 +159,7 @@ def export_labels(
         for line in data.decode().removesuffix("\n").split("\n"):
             emit(line)
         return
-    with store_errors(output):
-        atomic_write(output, data)
-    say(f"{output}: written")
+    with pipe():
+        with output_file(output) as sink:
+            sink.write(data)
+        say(f"{output}: written")
