@@ -12,7 +12,6 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -20,8 +19,10 @@ from typing import IO, TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from colonnade.engine.facts import _PILLOW, MAX_PIXELS, NEEDS_EXTRA
+from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA, PILLOW_LOCK
+from colonnade.engine.geometry import Geometry, geometry
 from colonnade.engine.images import mtime_us_of, one_line, reason_of
+from colonnade.engine.modes import in_bands, to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,10 +34,8 @@ __all__ = [
     "FORMATS",
     "Cause",
     "DecodeError",
-    "Geometry",
     "Version",
     "decode",
-    "geometry",
     "version_of",
 ]
 
@@ -53,7 +52,6 @@ trained demo model, >= 0.9999 for a ViT-B-32 with random weights. With 2 the dem
 MAX_DECODED_BYTES = 2 << 30
 """Pictures that would take more memory while they are decoded are refused; conversions work in bands of rows."""
 
-_BAND_PIXELS = 1 << 22
 _BIG_PIXELS = (
     1 << 26
 )  # from here on a picture is shrunk while it is converted, as a JPEG is while it is decoded
@@ -80,20 +78,6 @@ class DecodeError(Exception):
     def __init__(self, reason: str, cause: Cause | None = None) -> None:
         super().__init__(reason)
         self.cause = cause
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """How a picture of one size becomes the model's input."""
-
-    size: tuple[int, int]
-    """(width, height) that the part inside `box` is resized to."""
-    box: tuple[float, float, float, float]
-    """Left, top, right, bottom of that part, in pixels of the full-size picture."""
-    offset: tuple[int, int]
-    """(left, top) of the resized part in the model's input; around it is fill."""
-    ratio: float
-    """Picture pixels per input pixel, along the axis where there are fewest."""
 
 
 def decode(
@@ -134,10 +118,10 @@ def decode(
             background = tuple(round(255 * mean) for mean in preprocessing.mean)
             if width * height >= _BIG_PIXELS and scale == 1:
                 shrunk = _steps(place)
-                picture = _in_bands(image, background, shrunk[::-1] if swapped else shrunk)
+                picture = in_bands(image, background, shrunk[::-1] if swapped else shrunk)
                 before = _before(turn, image.size[::-1] if swapped else image.size, shrunk)
             else:
-                picture = _to_rgb(image, background)
+                picture = to_rgb(image, background)
             if turn is not None:
                 picture = picture.transpose(turn)
             return _fit(picture, place, preprocessing, shrunk, before)
@@ -153,38 +137,6 @@ def decode(
         raise DecodeError(one_line(str(error)) or type(error).__name__) from error
     except Exception as error:  # a hostile file makes Pillow's plugins raise almost anything
         raise DecodeError(one_line(str(error)) or type(error).__name__) from error
-
-
-def geometry(width: int, height: int, preprocessing: Preprocessing) -> Geometry:
-    """Where open_clip's resize, crop and pad put a picture of `width` x `height` pixels."""
-    wide, high = preprocessing.width, preprocessing.height
-    if preprocessing.resize == "squash":
-        size = (wide, high)
-    elif preprocessing.resize == "longest":
-        ratio = max(height / high, width / wide)
-        size = (max(1, round(width / ratio)), max(1, round(height / ratio)))
-    elif wide == high:
-        size = (wide, int(wide * height / width)) if width <= height else (int(wide * width / height), wide)
-    else:
-        ratio = min(height / high, width / wide)
-        size = (max(wide, round(width / ratio)), max(high, round(height / ratio)))
-    left, right, from_left = _crop(size[0], wide)
-    top, bottom, from_top = _crop(size[1], high)
-    step_x, step_y = width / size[0], height / size[1]
-    return Geometry(
-        size=(right - left, bottom - top),
-        box=(left * step_x, top * step_y, right * step_x, bottom * step_y),
-        offset=(from_left, from_top),
-        ratio=min(step_x, step_y),
-    )
-
-
-def _crop(length: int, wanted: int) -> tuple[int, int, int]:
-    """First and last pixel kept along one axis, and where they go."""
-    if length <= wanted:
-        return 0, length, (wanted - length) // 2
-    start = round((length - wanted) / 2.0)
-    return start, start + wanted, 0
 
 
 def _fit(
@@ -276,72 +228,6 @@ def _before(turn: Image.Transpose | None, size: tuple[int, int], shrunk: tuple[i
     return across if left else 0, down if top else 0
 
 
-def _is_grey_of_many_levels(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
-
-
-def _to_rgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
-    if _is_grey_of_many_levels(image):
-        return _in_bands(image, background, (1, 1))
-    return _converted(image, background)
-
-
-def _in_bands(image: Image.Image, background: tuple[int, ...], steps: tuple[int, int]) -> Image.Image:
-    """The picture as RGB, shrunk by whole numbers each way; a band of rows at a time, as it may be large."""
-    from PIL import Image
-
-    across, down = steps
-    levels = _levels(image) if _is_grey_of_many_levels(image) else None
-    size = (-(-image.width // across), -(-image.height // down))
-    picture = Image.new("L" if levels else "RGB", size)
-    rows = max(1, _BAND_PIXELS // (image.width * down)) * down
-    for top, band in _bands(image, rows):
-        part = _converted(band, background) if levels is None else Image.fromarray(_to_bytes(band, levels))
-        picture.paste(part.reduce(steps) if steps != (1, 1) else part, (0, top // down))
-    return picture.convert("RGB") if levels else picture
-
-
-def _bands(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
-
-
-def _converted(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
-    from PIL import Image
-
-    if not image.has_transparency_data:
-        return image if image.mode == "RGB" else image.convert("RGB")
-    layer = image if image.mode == "RGBA" else image.convert("RGBA")
-    picture = Image.new("RGB", layer.size, background)
-    picture.paste(layer, mask=layer.getchannel("A"))
-    return picture
-
-
-def _levels(image: Image.Image) -> tuple[float, float]:
-    """The values for black and white, of more than 8 bits: all of 16 bits, for others what they span."""
-    low, high = np.inf, -np.inf
-    if image.mode.startswith("I;16"):
-        return 0.0, 65535.0
-    for _, band in _bands(image, max(1, _BAND_PIXELS // image.width)):
-        values = _finite(band)
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    if image.mode == "I" and low >= 0 and high <= 65535:
-        return 0.0, 65535.0
-    if image.mode == "F" and low >= 0 and high <= 255:
-        return 0.0, 1.0 if high <= 1 else 255.0
-    return low, high
-
-
-def _finite(image: Image.Image) -> NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
-
-
-def _to_bytes(image: Image.Image, levels: tuple[float, float]) -> Pixels:
-    low, high = levels
-    span = high - low if high > low else 1.0
-    return np.rint((_finite(image) - low) * (255.0 / span)).astype(np.uint8)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Metadata that Pillow grumbles about is no news, and its own pixel limit is replaced by ours."""
@@ -398,7 +284,7 @@ def _identified(file: IO[bytes]) -> Iterator[Image.Image]:
         pillow_heif.register_heif_opener()
         formats = (*FORMATS, "HEIF")
     try:
-        with _PILLOW:  # its own limit is of the whole process, and another than ours
+        with PILLOW_LOCK:  # its own limit is of the whole process, and another than ours
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
                 image = Image.open(file, formats=formats)

@@ -16,8 +16,9 @@ import pyarrow as pa
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.decode import Cause, Version, version_of
 from colonnade.engine.embedding_rows import add_vectors
-from colonnade.engine.errors import ConflictError, InputError, ModelError
-from colonnade.engine.images import file_path, one_line
+from colonnade.engine.errors import ConflictError, ModelError
+from colonnade.engine.images import one_line
+from colonnade.engine.pending import Pending, image_path, pending_images
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
@@ -28,28 +29,12 @@ if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
     from colonnade.engine.pipeline import EmbeddedBatch
 
-__all__ = ["EmbedOutcome", "Pending", "embed", "image_path", "pending_images"]
+__all__ = ["EmbedOutcome", "embed"]
 
 COMMIT_IMAGES = 4096
 COMMIT_SECONDS = 30.0
 AGAIN = "; run `colonnade embed --force` to try again"
 """In the error of an image that failed for a reason that may pass. No sync tries these again by itself."""
-
-
-@dataclass(frozen=True)
-class Pending:
-    """The images to embed: columns of equal length, in the order of their ids."""
-
-    ids: np.ndarray
-    roots: list[str]
-    paths: list[str]
-    path_bytes: list[bytes | None]
-    hashes: list[str]
-    versions: list[Version | None]
-    """Of the files, as they were when their content was hashed."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(slots=True)
@@ -65,50 +50,6 @@ class EmbedOutcome:
     left: int = 0
     """Images whose file is not there now or not as it was scanned; they stay to be embedded."""
     seconds: float = 0.0
-
-
-def pending_images(snapshot: Snapshot, model_key: str | None, *, force: bool = False) -> Pending:
-    """The readable files without an embedding of the model (all without a model).
-
-    With `force` every one that is or was readable: decoding may have failed for a reason that has passed.
-    """
-    columns = ["image_id", "root", "path", "path_bytes", "content_hash", "bytes", "mtime", "source", "state"]
-    data = read_table("images", snapshot.files("images"), columns)
-    wanted = np.asarray(data["state"].to_numpy() == "ok")
-    if force:
-        hashed = data["content_hash"].is_valid().to_numpy()
-        wanted |= np.asarray(data["state"].to_numpy() == "unreadable") & hashed
-    wanted &= np.asarray(data["source"].to_numpy() == "file")
-    ids = data["image_id"].to_numpy()
-    if model_key is not None and not force:
-        files = snapshot.files("embeddings", model_key)
-        have = read_files(files, ["image_id"])["image_id"].to_numpy() if files else np.empty(0, np.int64)
-        wanted &= ~np.isin(ids, have, assume_unique=True)
-    data = data.filter(pa.array(wanted))
-    return Pending(
-        data["image_id"].to_numpy(),
-        data["root"].to_pylist(),
-        data["path"].to_pylist(),
-        data["path_bytes"].to_pylist(),
-        data["content_hash"].to_pylist(),
-        [
-            None if size is None or mtime is None else (size, mtime)
-            for size, mtime in zip(
-                data["bytes"].to_pylist(), data["mtime"].cast(pa.int64()).to_pylist(), strict=True
-            )
-        ],
-    )
-
-
-def image_path(settings: Settings, root: str | None, path: str, path_bytes: bytes | None) -> Path | None:
-    """Where an image's file is; None if its root is not among the store's roots, or its path leaves the root."""
-    folder = settings.root(root) if root is not None else None
-    if folder is None:
-        return None
-    try:
-        return file_path(folder.path, path, path_bytes)
-    except InputError:
-        return None
 
 
 def embed(

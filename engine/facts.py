@@ -68,7 +68,7 @@ _PLUGINS = {
 _PNG_CHUNKS = 1 << 18
 _EXIF_BYTES = 1 << 20
 # Pillow's pixel limit and Python's warning filters are of the whole process.
-_PILLOW = threading.Lock()
+PILLOW_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _with_header(facts: ImageFacts, stream: IO[bytes], max_pixels: int) -> Image
     name = sniff_format(head)
     if name is None:
         raise _Refused("not an image in a known format")
-    with _PILLOW, warnings.catch_warnings():
+    with PILLOW_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with _open_image(stream, name, max_pixels) as image:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from colonnade.engine.embed import image_path
 from colonnade.engine.errors import InputError
 from colonnade.engine.images import name_of
 from colonnade.engine.nearest import nearest
+from colonnade.engine.pending import image_path
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table

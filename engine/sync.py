@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from colonnade.engine.calibration import default_fit
 from colonnade.engine.derive_run import derive_attributes, plan_derive
-from colonnade.engine.embed import EmbedOutcome, embed, pending_images
+from colonnade.engine.embed import EmbedOutcome, embed
 from colonnade.engine.freshness import AttributeWork, CellWork, Task
 from colonnade.engine.jobs import embedding_rate
+from colonnade.engine.pending import pending_images
 from colonnade.engine.provenance import confidence_definition, logit_definition
 from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
 from colonnade.engine.settings import Model

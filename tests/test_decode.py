@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from colonnade.engine import decode as module
-from colonnade.engine.decode import DRAFT_MARGIN, DecodeError, decode, geometry
+from colonnade.engine import modes
+from colonnade.engine.decode import DRAFT_MARGIN, DecodeError, decode
 from colonnade.engine.embedder import Preprocessing
+from colonnade.engine.geometry import geometry
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
 SQUARE = Preprocessing(height=64, width=64)
@@ -252,7 +254,7 @@ def test_large_pictures_are_shrunk_a_band_at_a_time(
     preprocessing = Preprocessing(40, 64, resize)
     expected = decode(data, preprocessing)
     monkeypatch.setattr(module, "_BIG_PIXELS", 1)
-    monkeypatch.setattr(module, "_BAND_PIXELS", 20_000)
+    monkeypatch.setattr(modes, "_BAND_PIXELS", 20_000)
     assert near(decode(data, preprocessing), expected.astype(float), 1.5)
 
 

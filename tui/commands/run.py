@@ -104,7 +104,7 @@ def sync(
         ("embed", "embedded", outcome.embed.embedded),
         ("embed", "copies, vector shared", outcome.embed.shared),
         ("embed", "unreadable", outcome.embed.failed),
-        ("embed", "file not there, left for the next sync", outcome.embed.left),
+        ("embed", "file not there or changed, left for the next sync", outcome.embed.left),
         ("tag", "prompts encoded", outcome.tag.encoded_prompts),
         ("tag", "attributes scored", len(outcome.tag.attributes)),
         ("tag", "rows scored", outcome.tag.rows),
@@ -173,12 +173,16 @@ def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
 def embed(
     store: StoreOption = None,
     batch: BatchOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Embed at most N images.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Decode at most N images; their copies come along.")
+    ] = None,
     force: ForceOption = False,
     device: DeviceOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Embed the images that have no vector of the active model; commits as it goes.
+
+    --force embeds everything again, the images that could not be decoded before as well.
 
     Example: colonnade embed --limit 1000
     """
@@ -202,7 +206,7 @@ def embed(
         ("embed", "embedded", outcome.embedded),
         ("embed", "copies, vector shared", outcome.shared),
         ("embed", "unreadable", outcome.failed),
-        ("embed", "file not there, left for the next sync", outcome.left),
+        ("embed", "file not there or changed, left for the next sync", outcome.left),
     ]
     if json_:
         emit_json({"outcomes": _outcomes(rows), "unreadable": outcome.failures, "seconds": outcome.seconds})
