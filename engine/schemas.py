@@ -42,6 +42,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             ("image_id", pa.int64()),
             ("logit", pa.float32()),
+            ("log_odds", pa.float32()),
             ("confidence", pa.float32()),
             ("status", _WORD),
             ("label_source", _WORD),

@@ -49,9 +49,10 @@ def scores_table(
     label_source: str,
     model: str,
     definition: str,
+    log_odds: np.ndarray | None = None,
 ) -> pa.Table:
-    """Rows of one attribute: ids int64 [n], logit float32 [n] or None, confidence float32 [n] (nan: unknown), status
-    int8 [n] codes."""
+    """Rows of one attribute: ids int64 [n], logit and log_odds float32 [n] or None, confidence float32 [n] (nan:
+    unknown), status int8 [n] codes."""
     rows = len(ids)
     unknown = np.isnan(confidence)
 
@@ -61,6 +62,7 @@ def scores_table(
     columns = [
         pa.array(ids),
         pa.nulls(rows, pa.float32()) if logit is None else pa.array(logit),
+        pa.nulls(rows, pa.float32()) if log_odds is None else pa.array(log_odds),
         pa.array(confidence, mask=unknown if unknown.any() else None),
         pa.DictionaryArray.from_arrays(
             pa.array(

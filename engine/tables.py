@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from colonnade.engine.errors import StoreError
 from colonnade.engine.schemas import SCHEMAS, column_fault, embeddings_schema, prompts_schema
+from colonnade.engine.sketch import quantiles, sketch_or_none
 from colonnade.engine.snapshots import DataFile
 
 __all__ = [
@@ -55,6 +56,8 @@ class Footer:
     model: str | None
     inputs: str | None = None
     """For derived scores: the digest of the rows that they were made from."""
+    sketch: tuple[float, ...] | None = None
+    """For scores: quantiles of their log_odds (`sketch.quantiles`); None where a row has none."""
 
 
 def id_digest(ids: np.ndarray) -> int:
@@ -150,6 +153,8 @@ def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None 
             values = pc.unique(data[column]).to_pylist()
             if len(values) == 1:
                 facts[column] = values[0]
+        if (sketch := _sketch(data["log_odds"])) is not None:
+            facts["log_odds"] = sketch
     if inputs is not None:
         facts["inputs"] = inputs
     data = data.replace_schema_metadata(None)
@@ -173,6 +178,13 @@ def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None 
         sink.close()
 
 
+def _sketch(column: pa.ChunkedArray) -> list[float] | None:
+    if column.null_count or not len(column):
+        return None
+    values = column.to_numpy()
+    return [float(value) for value in quantiles(values)] if np.isfinite(values).all() else None
+
+
 def read_footer(file: DataFile) -> Footer:
     """The footer of a data file.
 
@@ -191,6 +203,7 @@ def read_footer(file: DataFile) -> Footer:
             definition=definition if isinstance(definition, str) else None,
             model=model if isinstance(model, str) else None,
             inputs=inputs if isinstance(inputs, str) else None,
+            sketch=sketch_or_none(facts.get("log_odds")),
         )
     except (*_DAMAGE, AttributeError) as error:
         raise _damaged(file, error) from None

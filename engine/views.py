@@ -38,6 +38,7 @@ VIEW_COLUMNS: dict[str, dict[str, str]] = {
         "image_id": "BIGINT",
         "attribute_code": "VARCHAR",
         "logit": "FLOAT",
+        "log_odds": "FLOAT",
         "confidence": "FLOAT",
         "status": "VARCHAR",
         "label_source": "VARCHAR",

@@ -104,10 +104,10 @@ def test_form_of_the_files(tmp_path: Path) -> None:
     metadata = pq.read_metadata(tmp_path / "f.parquet")
     assert [metadata.row_group(i).num_rows for i in range(2)] == [122_880, 77_120]
     columns = {
-        metadata.row_group(0).column(i).path_in_schema: metadata.row_group(0).column(i) for i in range(7)
+        metadata.row_group(0).column(i).path_in_schema: metadata.row_group(0).column(i) for i in range(8)
     }
     assert "DELTA_BINARY_PACKED" in columns["image_id"].encodings
-    for name in ("logit", "confidence"):
+    for name in ("logit", "log_odds", "confidence"):
         assert not columns[name].has_dictionary_page
     assert columns["status"].has_dictionary_page
     assert np.all(np.diff(pq.read_table(tmp_path / "f.parquet")["image_id"].to_numpy()) == 1)

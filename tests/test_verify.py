@@ -278,7 +278,7 @@ def test_a_file_of_absurd_claims(store: Store) -> None:
 
 def test_missing_columns(store: Store) -> None:
     file = data_file(store)
-    replace_file(file, read_files([file], ["image_id", "logit"]), compression="none")
+    replace_file(file, read_files([file], ["image_id", "logit", "log_odds"]), compression="none")
     assert "the column confidence is missing" in faults(store)
 
 
