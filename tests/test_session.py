@@ -1,0 +1,517 @@
+"""The session: what the terminal app knows of a store, held against the engine's own answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import Content, Score, build_store, fill, image
+
+from colonnade.engine.errors import ColonnadeError, InputError, StoreError
+from colonnade.engine.expression_tree import ExpressionError
+from colonnade.engine.query import run_query
+from colonnade.engine.store import Store
+from colonnade.tui.session import Session
+from colonnade.tui.session_hits import BLOCK
+from colonnade.tui.session_model import SupersededError
+
+CODES = ("earth", "moon", "sun", "empty")
+VOCABULARY = """\
+thresholds: {accepted: 0.8, tentative: 0.5}
+base_attributes:
+  - {code: earth, label: Earth, description: the earth}
+  - {code: moon, label: Moon, description: the moon, thresholds: {accepted: 0.9}}
+  - {code: sun, label: Sun, description: the sun}
+  - {code: empty, label: Empty, description: never scored}
+derived_attributes:
+  - {code: both, label: Both, description: earth and moon, rule: {all_of: [earth, moon]}}
+"""
+
+
+def status(confidence: float | None) -> str | None:
+    if confidence is None:
+        return None
+    return "accepted" if confidence >= 0.8 else "tentative" if confidence >= 0.5 else "rejected"
+
+
+def score(confidence: float | None) -> Score:
+    return (None if confidence is None else 20 + 10 * confidence, confidence, status(confidence))
+
+
+def small_content() -> Content:
+    """600 images in two shards' worth of ids, some unreadable, with holes in every attribute."""
+    images = [
+        image(
+            i,
+            path=f"{i % 7}/{i:04d}.jpg",
+            width=None if i % 11 == 0 else 100 + i % 13,
+            state="unreadable" if i % 50 == 49 else "ok",
+            taken=None if i % 3 else datetime(2020, 1, 1 + i % 28),
+        )
+        for i in range(600)
+    ]
+    return Content(
+        images,
+        {
+            "earth": {i: score((i * 37 % 101) / 100) for i in range(600)},
+            "moon": {i: score((i * 53 % 97) / 96) for i in range(0, 600, 2)},
+            "sun": {i: score(None if i % 5 == 0 else (i % 10) / 10) for i in range(100, 500)},
+        },
+        {"chosen": list(range(0, 600, 7)), "best of": [1, 2, 3]},
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return build_store(
+        tmp_path_factory.mktemp("s") / "store", small_content(), vocabulary=VOCABULARY, commits=3
+    )
+
+
+@pytest.fixture
+def session(store: Store) -> Session:
+    return Session(store.path)
+
+
+def expected(store: Store, text: str, **options: Any) -> list[tuple[Any, ...]]:
+    snapshot = store.snapshot()
+    codes = (*store.vocabulary().codes, *snapshot.partitions("scores"))
+    return run_query(snapshot, text, codes, **options).fetch()
+
+
+def rows_of(session: Session, text: str, **options: Any) -> list[tuple[Any, ...]]:
+    hits = session.find(text, **options)
+    rows = [row for number in range(hits.blocks) for row in hits.block(number)]
+    assert hits.count == len(rows)
+    assert hits.block(hits.blocks) == []
+    return rows
+
+
+numbers = st.sampled_from(["0", "0.5", "0.8", "0.80001", "1", "0.3", "1e300", "-1", "22.5"])
+names = st.sampled_from(CODES)
+signs = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+leaves = st.one_of(
+    names,
+    names.map(lambda name: f"{name}?"),
+    st.tuples(names, signs, numbers).map(" ".join),
+    st.tuples(names, signs, numbers).map(lambda parts: f"logit({parts[0]}) {parts[1]} {parts[2]}"),
+    st.tuples(names, numbers, numbers).map(lambda p: f"{p[0]} between {p[1]} and {p[2]}"),
+    st.tuples(names, numbers, numbers).map(lambda p: f"{p[0]} not between {p[1]} and {p[2]}"),
+    st.tuples(names, numbers, numbers).map(lambda p: f"{p[0]} in ({p[1]}, {p[2]})"),
+    st.tuples(names, numbers, numbers).map(lambda p: f"logit({p[0]}) not in ({p[1]}, {p[2]})"),
+    names.map(lambda name: f"{name} is null"),
+    names.map(lambda name: f"logit({name}) is not null"),
+    names.map(lambda name: f"status({name}) != 'rejected'"),
+    names.map(lambda name: f"source({name}) = 'clip_zero_shot'"),
+    st.sampled_from(
+        [
+            "true", "false", "width > 105", "width is null", "path like '3/%'", "path not like '%9.jpg'",
+            "taken >= '2020-01-15'", "state = 'ok'", "state = 'unreadable'", "in_set(chosen)", 'in_set("best of")',
+            "image_id between 100 and 300", "root = 'photos'", "format in ('JPEG', 'PNG')", "mtime < '2024'",
+        ]
+    ),
+)  # fmt: skip
+expressions = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        inner.map(lambda part: f"not ({part})"),
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: "(" + " and ".join(parts) + ")"),
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: "(" + " or ".join(parts) + ")"),
+    ),
+    max_leaves=5,
+)
+sorts = st.sampled_from(
+    [None, "earth", "-earth", "moon", "sun.status", "-sun.status", "path", "-path", "width, path", "-width, earth",
+     "taken", "-taken", "logit_missing", "earth.logit", "moon.source", "empty", "-mtime, -image_id"]
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(expressions, sorts)
+def test_hits_are_what_the_engine_finds(store: Store, shared: Session, text: str, sort: str | None) -> None:
+    sort = None if sort == "logit_missing" else sort
+    assert rows_of(shared, text, sort=sort) == expected(store, text, sort=sort)
+    hits = shared.find(text, sort=sort)
+    ids = hits.ids()
+    assert [hits.position_of(i) for i in ids[:5]] == list(range(min(5, len(ids))))
+    assert hits.position_of(10_000) is None
+
+
+@pytest.fixture(scope="module")
+def shared(store: Store) -> Session:
+    return Session(store.path)
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_hits_of_random_stores(data: st.DataObject) -> None:
+    ids = sorted(data.draw(st.sets(st.integers(0, 300_000), min_size=1, max_size=30)))
+    confidences = st.one_of(st.none(), st.floats(0, 1, width=32))
+    scores = {
+        code: {
+            i: (None if (c := data.draw(confidences)) is None else c * 9, c, status(c))
+            for i in data.draw(st.lists(st.sampled_from(ids), unique=True))
+        }
+        for code in CODES
+    }
+    states = {i: data.draw(st.sampled_from(["ok", "ok", "ok", "missing"])) for i in ids}
+    content = Content(
+        [image(i, state=states[i]) for i in ids], scores, {"chosen": ids[::2], "best of": ids[:1]}
+    )
+    texts = data.draw(st.lists(expressions, min_size=1, max_size=4))
+    with tempfile.TemporaryDirectory() as folder:
+        store = build_store(Path(folder) / "s", content, commits=data.draw(st.integers(1, 2)))
+        session = Session(store.path)
+        for text in texts:
+            sort = data.draw(st.sampled_from([None, "earth", "-path", "moon.status, -sun"]))
+            assert rows_of(session, text, sort=sort) == expected(store, text, sort=sort)
+            hits = session.find(text)
+            assert session.facets(hits) == {
+                code: len(expected(store, f"({text}) and {code}"))
+                for code in CODES
+                if store.snapshot().files("scores", code)
+            }
+        session.close()
+
+
+def test_columns_of_every_kind(store: Store, session: Session) -> None:
+    snapshot = store.snapshot()
+    names = [
+        "image_id", "root", "path", "path_bytes", "uuid", "bytes", "mtime", "width", "format", "taken", "state",
+        "earth", "earth.logit", "moon.status", "moon.source", "empty.status", "empty.source", "empty",
+    ]  # fmt: skip
+    hits = session.find("earth?", columns=names)
+    assert hits.columns == tuple(names)
+    found = run_query(snapshot, "earth?", CODES, columns=names)
+    assert hits.types == found.types
+    assert [row for k in range(hits.blocks) for row in hits.block(k)] == found.fetch()
+
+
+def test_an_empty_text_is_every_image(session: Session) -> None:
+    hits = session.find()
+    assert hits.count == 588
+    assert hits.columns == ("image_id", "path")
+    assert hits.blocks == -(-588 // BLOCK)
+    assert hits.ids(0, 3) == [0, 1, 2]
+    assert hits.nearest_position(49) == 49  # unreadable: the one after it
+    assert hits.nearest_position(599) == 587
+    assert session.find("false").nearest_position(3) is None
+
+
+def test_unscored_attributes_are_told(session: Session) -> None:
+    assert session.find("earth and not empty").warnings == (
+        "empty has no scores yet: run colonnade tag empty",
+    )
+    assert session.find("earth").warnings == ()
+
+
+def test_check_complete_and_errors(session: Session) -> None:
+    assert session.check("earth >= 0.8 and moon?").ok
+    assert session.check("").ok
+    wrong = session.check("earth and mon")
+    assert (wrong.ok, wrong.position) == (False, 10)
+    assert wrong.message == 'unknown attribute "mon"; did you mean "moon"?'
+    assert "\n" not in session.check("earth >= ").message
+    assert "earth" in session.complete("not ea").options
+    assert session.complete("in_set(").options == ("best of", "chosen")
+    with pytest.raises(ExpressionError):
+        session.find("earth and")
+    with pytest.raises(InputError):
+        session.find("earth", sort="nothing")
+    assert not session.check("x" * 20_000).ok
+    assert not session.check("\ud800").ok
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "delta", "after"),
+    [
+        ("", "earth", 0.01, "earth >= 0.81"),
+        ("true", "moon", -0.05, "moon >= 0.85"),
+        ("earth", "earth", 0.01, "earth >= 0.81"),
+        ("earth?", "earth", 0.01, "earth >= 0.51"),
+        ("not earth", "earth", 0.01, "earth < 0.81"),
+        ("not  earth? and moon", "earth", -0.01, "earth < 0.49 and moon"),
+        ("earth  >=  .5 and moon", "earth", 0.05, "earth >= 0.55 and moon"),
+        ("not earth <= 0.5", "earth", 0.01, "earth > 0.51"),
+        ("(moon or earth < 0.5)", "earth", 0.5, "(moon or earth < 1.00)"),
+        ("moon or sun", "earth", 0.0, "(moon or sun) and earth >= 0.80"),
+        ("earth > 0.995", "earth", 0.05, "earth > 1.00"),
+        ("both", "both", 0.01, "both >= 0.81"),
+    ],
+)
+def test_step(session: Session, text: str, code: str, delta: float, after: str) -> None:
+    assert session.step(text, code, delta) == after
+    assert session.check(after).ok
+
+
+def test_step_refuses_what_has_no_threshold(session: Session) -> None:
+    for text in ("logit(earth) > 3", "earth between 0.1 and 0.2", "earth is null", "earth and"):
+        with pytest.raises(InputError):
+            session.step(text, "earth", 0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("", ["earth", "earth?", "not earth?", ""]),
+        ("moon", ["moon and earth", "moon and earth?", "moon and not earth?", "moon"]),
+        ("moon or sun", ["(moon or sun) and earth", "(moon or sun) and earth?"]),
+        ("earth >= .9 and moon", ["earth? and moon", "not earth? and moon", "moon", "moon and earth"]),
+        ("earth < 0.3 and (moon or sun)", ["(moon or sun)"]),
+        ("moon and earth < 0.3 and width between 1 and 2", ["moon and width between 1 and 2"]),
+    ],
+)
+def test_cycle(session: Session, text: str, steps: list[str]) -> None:
+    for after in steps:
+        text = session.cycle(text, "earth")
+        assert text == after
+        assert session.check(text).ok
+
+
+def test_cycle_refuses_what_stands_inside(session: Session) -> None:
+    for text in ("(earth or moon) and sun", "earth or moon", "not (earth)", "earth is null", "earth and ("):
+        with pytest.raises(InputError):
+            session.cycle(text, "earth")
+
+
+def test_conditions(session: Session) -> None:
+    text = "earth >= .8 and moon? and not sun and (both or in_set(chosen)) and path like 'empty' and \"empty\" < 1"
+    found = session.conditions(text)
+    assert {code: (c.operator, c.threshold, c.whole) for code, c in found.items()} == {
+        "earth": (">=", 0.8, True),
+        "moon": ("tentative", None, True),
+        "sun": ("not accepted", None, True),
+        "both": ("accepted", None, False),
+        "empty": ("<", 1.0, True),
+    }
+    assert text[slice(*found["sun"].span)] == "not sun"
+    assert session.conditions("earth and") == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(expressions, names, st.floats(-1, 1))
+def test_edits_of_any_text_parse(shared: Session, text: str, code: str, delta: float) -> None:
+    after = []
+    with suppress(InputError):
+        after.append(shared.step(text, code, delta))
+    with suppress(InputError):
+        after.append(shared.cycle(text, code))
+    assert all(shared.check(edited).ok for edited in after), after
+
+
+def test_overview_and_attributes(session: Session) -> None:
+    overview = session.overview()
+    assert (overview.images, overview.ok, overview.unreadable) == (600, 588, 12)
+    assert (overview.attributes, overview.derived, overview.roots) == (5, 1, 0)
+    rows = {row.code: row for row in session.attributes()}
+    assert list(rows) == ["earth", "moon", "sun", "empty", "both"]
+    assert rows["earth"].accepted == session.find("earth").count
+    assert rows["sun"].tentative == session.find("sun? and not sun").count
+    assert rows["sun"].unscored == session.find("sun is null").count
+    assert rows["moon"].thresholds == (0.9, 0.5)
+    assert (rows["both"].thresholds, rows["both"].derived) == (None, True)
+    assert rows["empty"].state == rows["both"].state == "not scored"
+
+
+def test_one_image(session: Session) -> None:
+    row = session.image_row(14)
+    assert (row.shown, row.path, row.width, row.state) == ("photos/0/0014.jpg", "0/0014.jpg", 101, "ok")
+    assert row.file is None  # the store has no such root
+    assert {score.code: score.status for score in session.scores(14)}["moon"] is not None
+    assert {score.code: score.status for score in session.scores(15)}["moon"] is None
+    for image_id in (-1, 10_000, 1 << 60):
+        with pytest.raises(InputError, match="search again"):
+            session.image_row(image_id)
+
+
+def test_a_changed_store_is_noticed_and_the_place_is_kept(tmp_path: Path) -> None:
+    content = small_content()
+    store = build_store(tmp_path / "s", content, vocabulary=VOCABULARY)
+    session = Session(store.path)
+    before = session.find("earth")
+    assert not session.notice()
+    first = session.snapshot
+    later = Content([image(i) for i in range(700, 710)], {"earth": {i: score(0.9) for i in range(700, 710)}})
+    fill(store, later)
+    assert session.notice()
+    assert not session.notice()
+    assert session.snapshot == first + 1
+    after = session.find("earth")
+    assert after.count == before.count + 10
+    assert after.position_of(before.ids(5, 6)[0]) == 5
+    assert before.block(0)  # what was found before still reads
+    store.vocabulary_path.write_text(VOCABULARY.replace("label: Sun", "label: Our star"))
+    assert session.notice()
+    assert {row.code: row.label for row in session.attributes()}["sun"] == "Our star"
+
+
+def test_named_faults_take_one_line(tmp_path: Path) -> None:
+    nowhere = Session(tmp_path / "nowhere")
+    assert not nowhere.notice()
+    with pytest.raises(StoreError, match="no store here"):
+        nowhere.overview()
+    empty = Session(Store.create(tmp_path / "empty", model="hash").path)
+    assert empty.find("").count == 0
+    assert empty.find("true").block(0) == []
+    assert empty.attributes() == ()
+    problems = empty.overview().problems
+    assert any("root add" in line for line in problems)
+    assert any("no attributes" in line for line in problems)
+    store = build_store(tmp_path / "s", small_content(), vocabulary=VOCABULARY)
+    session = Session(store.path)
+    store.vocabulary_path.write_text("base_attributes: [{code: earth}, {code: 7}]\n")
+    assert session.find("earth").count  # the last vocabulary that was right still serves
+    assert any("more)" in line for line in session.overview().problems)
+    assert all("\n" not in line for line in session.overview().problems)
+    with pytest.raises(InputError):
+        session.vocabulary()
+    store.vocabulary_path.unlink()
+    session.notice()
+    assert any("missing; restore it" in line for line in session.overview().problems)
+    (store.path / "queries.yaml").write_text("- not a query\n")
+    session.notice()
+    assert session.find("earth").count
+    with pytest.raises(InputError):
+        session.named_queries()
+
+
+def test_a_damaged_file_is_told_in_one_line(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "s", small_content(), vocabulary=VOCABULARY)
+    for file in store.snapshot().files("scores", "moon"):
+        file.path.chmod(0o644)
+        file.path.write_bytes(b"PAR1 nonsense PAR1")
+    session = Session(store.path)
+    assert session.find("earth").count
+    for ask in (
+        lambda: session.find("moon > 0.5"),
+        session.attributes,
+        lambda: session.facets(session.find("")),
+    ):
+        with pytest.raises(StoreError) as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+
+
+def test_hostile_text_comes_as_it_is(tmp_path: Path) -> None:
+    paths = [
+        "\x1b[2J.jpg",
+        "[/][@click=app.quit].jpg",
+        "\u202egpj.exe",
+        "a\nb.jpg",
+        "x" * 4000,
+        "'; DROP TABLE x; --",
+    ]
+    store = build_store(tmp_path / "s", Content([image(i, path=path) for i, path in enumerate(paths)]))
+    session = Session(store.path)
+    assert [row[1] for row in session.find("").block(0)] == paths
+    assert [row[1] for row in session.find("", sort="-path").block(0)] == sorted(paths, reverse=True)
+    assert session.image_row(3).path == "a\nb.jpg"
+    assert not session.check('"\x1b[2J" and [/]').ok
+
+
+def test_an_older_search_gives_way(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    from colonnade.tui import session_match
+
+    inside, go_on = threading.Event(), threading.Event()
+    ask = session_match.Matcher._ask
+
+    def slow(self: Any, node: Any, wanted: bool) -> Any:
+        inside.set()
+        assert go_on.wait(10)
+        return ask(self, node, wanted)
+
+    monkeypatch.setattr(session_match.Matcher, "_ask", slow)
+    outcome: list[object] = []
+
+    def older() -> None:
+        try:
+            outcome.append(session.find("path like '%1%'"))
+        except ColonnadeError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=older)
+    thread.start()
+    assert inside.wait(10)
+    newer = session.find("earth")
+    go_on.set()
+    thread.join(10)
+    assert newer.count
+    assert isinstance(outcome[0], SupersededError)
+    monkeypatch.undo()
+    assert session.find("path like '%1%'").count
+
+
+def test_many_threads_at_once(store: Store) -> None:
+    session = Session(store.path)
+    wanted = {code: len(expected(store, code)) for code in ("earth", "moon", "sun")}
+    wrong: list[object] = []
+
+    def ask(code: str) -> None:
+        for _ in range(10):
+            try:
+                hits = session.find(code, sort="path")
+                if hits.count != wanted[code] or len(hits.block(0)) != min(BLOCK, hits.count):
+                    wrong.append(hits)
+            except SupersededError:
+                pass
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=ask, args=(code,)) for code in wanted for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    session.close()
+
+
+def test_columns_beyond_the_budget_are_dropped(store: Store) -> None:
+    session = Session(store.path)
+    session._columns._budget = 8000
+    for code in ("earth", "moon", "sun"):
+        hits = session.find(f"{code} > 0.5", sort=code)
+        assert [row[0] for row in hits.block(0)] == [
+            row[0] for row in expected(store, f"{code} > 0.5", sort=code)[:BLOCK]
+        ]
+    assert session._columns.nbytes < 12_000
+
+
+def test_read_only_is_told(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "s", small_content(), vocabulary=VOCABULARY)
+    session = Session(store.path)
+    assert session.writable
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    store.path.chmod(0o555)
+    try:
+        assert not session.writable
+        assert any("read-only" in line for line in session.overview().problems)
+    finally:
+        store.path.chmod(0o755)
+
+
+def test_nothing_heavy_is_imported(store: Store) -> None:
+    code = f"""
+import sys
+from colonnade.tui.session import Session
+s = Session({str(store.path)!r})
+s.notice(); s.overview(); s.attributes(); s.check("earth"); s.complete("ea"); s.conditions("earth")
+s.step("", "earth", .01); s.cycle("", "earth"); s.sets(); s.named_queries(); s.vocabulary(); s.jobs()
+h = s.find("earth? and width > 1 and in_set(chosen)", sort="-path", columns=["path", "taken", "earth.source"])
+h.block(0); h.position_of(1); s.facets(h); s.image_row(1); s.scores(1); s.notice(); s.close()
+heavy = {{"torch", "open_clip", "umap", "pyarrow", "pandas", "textual", "PIL"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

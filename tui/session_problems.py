@@ -1,0 +1,54 @@
+"""What stands in the way of a result, and what to do next: a line each, the most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from colonnade.engine.errors import ColonnadeError
+from colonnade.tui.session_model import Overview
+
+__all__ = ["first_line", "problems"]
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in one line, and how many more there are."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
+
+
+def problems(
+    overview: Overview, *, scored: bool, writable: bool, faults: Sequence[ColonnadeError | None]
+) -> Overview:
+    """The overview with its problems."""
+    return replace(overview, problems=tuple(_problems(overview, scored, writable, faults)))
+
+
+def _problems(
+    overview: Overview, scored: bool, writable: bool, faults: Sequence[ColonnadeError | None]
+) -> Iterator[str]:
+    yield from (first_line(fault) for fault in faults if fault is not None)
+    if not writable:
+        yield "the store is read-only for you: look and search; to change it, copy it to a place of your own"
+    yield from (
+        f"{folder}: not there; mount it, or `colonnade root move` it to where the images are now"
+        for folder in overview.absent_roots
+    )
+    if not overview.images:
+        yield (
+            "no images yet: scan the folders (Jobs, or `colonnade sync`)"
+            if overview.roots
+            else "no images yet and no folder of images: `colonnade root add FOLDER`"
+        )
+    elif not overview.ok:
+        yield "no image can be read: see the outcomes of the last scan in Jobs"
+    elif not overview.embedded:
+        yield (
+            "no image is embedded yet: run sync (Jobs, or `colonnade sync`)"
+            if overview.model
+            else "no model is chosen: `colonnade model use demo`, or import embeddings"
+        )
+    if not overview.attributes:
+        yield "the vocabulary has no attributes: add one in Vocabulary, or `colonnade vocab import space`"
+    elif overview.embedded and not scored:
+        yield "no attribute is scored yet: tag them (Jobs, or `colonnade tag`)"

@@ -1,0 +1,134 @@
+"""What the screens read of a store without searching: overview, attributes, one image, jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colonnade.engine.errors import InputError
+from colonnade.tui.session_base import SessionBase
+from colonnade.tui.session_model import AttributeRow, ImageRow, Overview, ScoreRow
+
+if TYPE_CHECKING:
+    from colonnade.engine.jobs import JobRecord
+    from colonnade.engine.vocabulary import Vocabulary
+
+__all__ = ["Reads"]
+
+
+class Reads(SessionBase):
+    """The facts of a store."""
+
+    def vocabulary(self) -> Vocabulary:
+        """The user's vocabulary.
+
+        Raises:
+            VocabularyError: the file is wrong; every fault is named.
+            StoreError: the file is missing.
+        """
+        state = self._now()
+        if state.fault is not None:
+            raise state.fault
+        return state.vocabulary
+
+    def overview(self) -> Overview:
+        """Images per state, attributes, model, and what stands in the way."""
+        from colonnade.tui.session_facts import image_states, row_count
+        from colonnade.tui.session_problems import problems
+
+        state = self._now()
+        active = state.settings.active
+        with self._reading() as cursor:
+            states = image_states(cursor, state.snapshot)
+            embedded = row_count(cursor, state.snapshot, "embeddings", active.key) if active else 0
+        absent = tuple(str(root.path) for root in state.settings.roots if not root.path.is_dir())
+        vocabulary = state.vocabulary
+        shown = Overview(
+            images=sum(states.values()),
+            ok=states.get("ok", 0),
+            unreadable=states.get("unreadable", 0),
+            missing=states.get("missing", 0),
+            embedded=embedded,
+            attributes=len(vocabulary.codes),
+            derived=len(vocabulary.derived),
+            roots=len(state.settings.roots),
+            absent_roots=absent,
+            model=state.settings.model_key or state.settings.spec or None,
+            snapshot=state.snapshot.number,
+        )
+        scored = bool(state.snapshot.partitions("scores"))
+        return problems(shown, scored=scored, writable=self.writable, faults=(state.fault, state.saved_fault))
+
+    def attributes(self) -> tuple[AttributeRow, ...]:
+        """The attributes in the vocabulary's order, then those that are scored but no longer in it."""
+        from colonnade.tui.session_facts import image_states, status_counts
+
+        state = self._now()
+        rows = []
+        with self._reading() as cursor:
+            states = image_states(cursor, state.snapshot)
+            all_ok = set(states) <= {"ok"}
+            for code in self._names(state).codes:
+                counts = status_counts(self._columns, cursor, state.snapshot, code, all_ok=all_ok)
+                known = state.vocabulary.attribute(code) if code in state.vocabulary else None
+                thresholds = getattr(known, "thresholds", None)
+                scored = bool(state.snapshot.files("scores", code))
+                rows.append(
+                    AttributeRow(
+                        code=code,
+                        label=known.label if known else code,
+                        description=known.description if known else "",
+                        type=known.type if known else None,
+                        derived=known is not None and thresholds is None,
+                        accepted=counts.accepted,
+                        tentative=counts.tentative,
+                        scored=counts.scored,
+                        unscored=max(0, states.get("ok", 0) - counts.scored),
+                        thresholds=(thresholds.accepted, thresholds.tentative) if thresholds else None,
+                        state="orphan" if known is None else "" if scored else "not scored",
+                    )
+                )
+        return tuple(rows)
+
+    def image_row(self, image_id: int) -> ImageRow:
+        """One image.
+
+        Raises:
+            InputError: the snapshot has no image of this id.
+        """
+        from colonnade.tui.session_facts import read_image
+
+        state = self._now()
+        with self._reading() as cursor:
+            row = read_image(cursor, state.snapshot, state.settings, image_id)
+        if row is None:
+            raise InputError(f"image {image_id}: not in snapshot {state.snapshot.number}; search again")
+        return row
+
+    def scores(self, image_id: int) -> tuple[ScoreRow, ...]:
+        """What every attribute says of one image, in the order of `attributes`."""
+        from colonnade.tui.session_facts import read_scores
+
+        state = self._now()
+        derived = {attribute.code for attribute in state.vocabulary.derived}
+        labels = {attribute.code: attribute.label for attribute in state.vocabulary.attributes}
+        wanted = [(code, labels.get(code, code), code in derived) for code in self._names(state).codes]
+        with self._reading() as cursor:
+            return read_scores(cursor, state.snapshot, image_id, wanted)
+
+    def jobs(self) -> tuple[JobRecord, ...]:
+        """The jobs that the store remembers, newest first."""
+        from colonnade.engine.jobs import list_jobs
+
+        return tuple(list_jobs(self.path))
+
+    def job_log(self, job: str) -> str:
+        """The log of a job, its last MiB."""
+        from colonnade.engine.jobs import read_log
+
+        return read_log(self.path, job)
+
+    def stop_job(self, job: str) -> bool:
+        """Ask a running job to stop and keep what it finished; False if it was not running."""
+        from colonnade.engine.jobs import stop_job
+
+        return stop_job(self.path, job)
