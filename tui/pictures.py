@@ -133,7 +133,7 @@ class PictureSource:
     def _remember(self, key: _Key, loaded: Loaded) -> None:
         with self._lock:
             before = self._latest.get(key[0])
-            if before in self._remembered:
+            if before is not None and before in self._remembered:
                 self._bytes -= _bytes(self._remembered.pop(before))
             self._remembered[key] = loaded
             self._latest[key[0]] = key
