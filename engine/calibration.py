@@ -1,78 +1,192 @@
-"""From logits to confidences: the stored fit of an attribute and its application.
+"""From logits to confidences: the fit of an attribute and its application.
 
-A confidence is a pure function of the logit and the attribute's fit. `fixed` is a sigmoid with a given center
-and scale, both in logits.
+A fit judges an image by its log odds: confidence = sigmoid(slope (log_odds - cut) + log 4), so .80 at the cut. Where
+the log odds come from is the fit's axis: `fixed` takes (logit - center) / scale; `auto` compares with competing
+phrases on the same image and with a direction among the images; `labels` is either of them with the cut and slope
+that people's answers gave. Confidence is a pure function of an image's embedding and the attribute's fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.settings import Model
 
+if TYPE_CHECKING:
+    from colonnade.engine.auto_axis import AutoAxis
+
 __all__ = [
     "ACCEPTED",
+    "LOG_4",
+    "METHODS",
+    "NO_SIGNAL_CAP",
     "REJECTED",
     "TENTATIVE",
     "UNKNOWN",
+    "AutoBase",
     "Fit",
+    "LabelPart",
     "apply_fit",
+    "cut_of",
     "default_fit",
     "fit_from_json",
+    "fixed_log_odds",
+    "judge",
+    "moved",
     "status_codes",
 ]
 
 UNKNOWN, REJECTED, TENTATIVE, ACCEPTED = -1, 0, 1, 2
 
+METHODS = ("fixed", "auto", "labels")
 CLIP_CENTER, CLIP_SCALE = 25.5, 1.5
+LOG_4 = math.log(4)
+NO_SIGNAL_CAP = 0.49
+"""No confidence of an attribute without signal is higher."""
+
+
+@dataclass(frozen=True)
+class AutoBase:
+    """A fit without labels, whole: what its application needs, and its receipt."""
+
+    axis: AutoAxis = field(repr=False)
+    cut: float
+    """In log odds."""
+    slope: float
+    no_signal: bool
+    logit: str
+    """The definition of the logits that it was fitted on: model and prompts."""
+    vector: str
+    """A digest of the prompts' vectors."""
+    background: str
+    """A digest of the background's phrases and vectors."""
+    count: int
+    """Images that it was fitted on."""
+    embedded: int
+    """Images that had a vector then."""
+    snapshot: int
+    """The number of the snapshot that they were read from."""
+    seed: int
+    metrics: Mapping[str, float | str]
+    """What the fit says of itself, among it the name of its constants and the model that they were fitted on."""
+    quantiles: tuple[float, ...]
+    """A sketch of the log odds of those images."""
+    competing: tuple[tuple[str, float], ...]
+    """The phrases that mattered most near the cut, and their shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPart:
+    """What people's answers did to a fit."""
+
+    delta: float
+    """How far the cut moved from that of the base fit, in log odds."""
+    slope: float
+    delta_sd: float
+    delta_low: float
+    delta_high: float
+    lapse: float
+    present: int
+    absent: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How one attribute's logits become confidences."""
+    """How one attribute's images become confidences.
+
+    Two fits are equal if they give the same confidences and were chosen alike; receipts do not count.
+    """
 
     method: str
-    center: float
-    """The logit at which the confidence is one half."""
-    scale: float
-    """Logits from the center to a confidence of 1 / (1 + exp(-1)) = .73; positive."""
+    """fixed, auto or labels."""
+    center: float | None = None
+    """Where the axis is the logit: the logit of log odds 0. None for an axis of `auto`."""
+    scale: float | None = None
+    """Logits from the center to log odds 1, a confidence of .73 for `fixed`; positive."""
     chosen: bool = False
-    """Whether a person or a command chose it; otherwise it is the model's default."""
+    """Whether a person or a command chose it; otherwise it is what the attribute gets by itself."""
+    cut: float = LOG_4
+    """The log odds of confidence .80."""
+    slope: float = 1.0
+    no_signal: bool = False
+    """The collection shows no sign of the attribute: nothing is accepted."""
+    axis: str | None = None
+    """A digest of the axis of `auto`; None where the axis is the logit."""
+    background: str | None = None
+    logit: str | None = field(default=None, compare=False)
+    """For `labels` on the logit: the definition of the logits that were labelled."""
+    base: AutoBase | None = field(default=None, compare=False, repr=False)
+    """The whole fit without labels; None where the axis is the logit, and in a fit read from a definition."""
+    labels: LabelPart | None = field(default=None, compare=False, repr=False)
+    moved: bool = field(default=False, compare=False)
+    """Whether somebody set the cut by hand."""
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.center) and np.isfinite(self.scale) and self.scale > 0):
+        if self.method not in METHODS:
+            raise InputError(f"method {self.method!r}: there are {', '.join(METHODS)}")
+        if not (_finite(self.cut, self.slope) and self.slope > 0):
+            raise InputError(f"cut {self.cut} and slope {self.slope}: both must be finite, the slope above 0")
+        if self.axis is not None:
+            return
+        if self.method == "auto" or not (_finite(self.center, self.scale) and (self.scale or 0) > 0):
             raise InputError(
                 f"center {self.center} and scale {self.scale}: both must be finite, the scale above 0"
             )
 
     def as_json(self) -> dict[str, Any]:
         """What a definition says of it: everything that its application depends on, and nothing else."""
-        return {"method": self.method, "center": self.center, "scale": self.scale}
+        if self.axis is None:
+            document: dict[str, Any] = {"method": self.method, "center": self.center, "scale": self.scale}
+            if self.method == "fixed":
+                return document
+        else:
+            document = {"method": self.method, "axis": self.axis, "background": self.background}
+        return document | {"cut": self.cut, "slope": self.slope, "no_signal": self.no_signal}
+
+
+def _finite(*numbers: float | None) -> bool:
+    return all(number is not None and math.isfinite(number) for number in numbers)
 
 
 def fit_from_json(document: object) -> Fit:
-    """The inverse of `Fit.as_json`, for a fit read from a store.
+    """The inverse of `Fit.as_json`, for a fit that a definition names: enough to make confidences of log odds.
 
     Raises:
         StoreError: not a fit that this program knows.
     """
-    if not isinstance(document, dict) or document.get("method") != "fixed":
+    if not isinstance(document, dict) or document.get("method") not in METHODS:
         raise StoreError("a stored calibration is of an unknown method; use the version that made it")
     try:
-        return Fit("fixed", float(document["center"]), float(document["scale"]), chosen=True)
+        method = document["method"]
+        place: dict[str, Any] = (
+            {"axis": _text(document["axis"]), "background": _text(document["background"])}
+            if "axis" in document
+            else {"center": float(document["center"]), "scale": float(document["scale"])}
+        )
+        if method != "fixed":
+            place |= {"cut": float(document["cut"]), "slope": float(document["slope"])}
+            place |= {"no_signal": document["no_signal"] is True}
+        return Fit(method, chosen=True, **place)
     except (KeyError, TypeError, ValueError, InputError):
         raise StoreError(
-            "a stored calibration is damaged; `colonnade calibration set` makes it anew"
+            "a stored calibration is damaged; `colonnade calibration fit` makes it anew"
         ) from None
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 64:
+        raise ValueError("not a digest")
+    return value
+
+
 def default_fit(model: Model, prompts: Sequence[str]) -> Fit:
-    """The fit of an attribute that nobody calibrated.
+    """The `fixed` fit of a model.
 
     25.5 and 1.5 are for OpenAI's CLIP (logit scale 100); models with a logit bias (SigLIP) were trained as
     sigmoids: 0 and 1. The bundled demo model brings its own fits.
@@ -88,11 +202,50 @@ def default_fit(model: Model, prompts: Sequence[str]) -> Fit:
     return Fit("fixed", CLIP_CENTER, CLIP_SCALE)
 
 
-def apply_fit(fit: Fit, logits: np.ndarray) -> np.ndarray:
-    """Confidences float32 [n] of logits float32 [n]."""
-    x = (logits.astype(np.float64) - fit.center) / fit.scale
+def _line(fit: Fit) -> tuple[float, float]:
+    """Center and scale of a fit whose axis is the logit."""
+    assert fit.center is not None
+    assert fit.scale is not None
+    return fit.center, fit.scale
+
+
+def fixed_log_odds(fit: Fit, logits: np.ndarray) -> np.ndarray:
+    """Log odds float32 [n] of logits float32 [n], where the axis is the logit."""
+    center, scale = _line(fit)
+    return ((logits.astype(np.float64) - center) / scale).astype(np.float32)
+
+
+def apply_fit(fit: Fit, logits: np.ndarray, log_odds: np.ndarray | None = None) -> np.ndarray:
+    """Confidences float32 [n].
+
+    Args:
+        logits: float32 [n].
+        log_odds: float32 [n] on the fit's axis; needed where that is not the logit.
+    """
+    if fit.method == "fixed":
+        center, scale = _line(fit)
+        x = (logits.astype(np.float64) - center) / scale
+    else:
+        if fit.axis is None:
+            log_odds = fixed_log_odds(fit, logits)
+        if log_odds is None:
+            raise ValueError("log odds are needed: the fit's axis is not the logit")
+        x = fit.slope * (log_odds.astype(np.float64) - fit.cut) + LOG_4
     with np.errstate(over="ignore"):
-        return (1.0 / (1.0 + np.exp(-x))).astype(np.float32)
+        found = 1.0 / (1.0 + np.exp(-x))
+    return (np.minimum(found, NO_SIGNAL_CAP) if fit.no_signal else found).astype(np.float32)
+
+
+def judge(
+    fit: Fit, accepted: float, tentative: float, logits: np.ndarray, log_odds: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(confidence float32 [n], status int8 [n]); arguments as for `apply_fit` and `status_codes`.
+
+    Without signal every status is at most below `tentative`, however low that is.
+    """
+    confidence = apply_fit(fit, logits, log_odds)
+    status = status_codes(confidence, accepted, tentative)
+    return confidence, np.minimum(status, np.int8(REJECTED)) if fit.no_signal else status
 
 
 def status_codes(confidence: np.ndarray, accepted: float, tentative: float) -> np.ndarray:
@@ -102,3 +255,32 @@ def status_codes(confidence: np.ndarray, accepted: float, tentative: float) -> n
     codes[confidence >= np.float32(accepted)] = ACCEPTED
     codes[np.isnan(confidence)] = UNKNOWN
     return codes
+
+
+def cut_of(fit: Fit, confidence: float) -> float | None:
+    """Where a fit gives a confidence: the logit if the axis is the logit, else the log odds.
+
+    None for 0 and 1, which nothing gives, and for more than an attribute without signal can have.
+    """
+    if not 0 < confidence < 1 or (fit.no_signal and confidence > NO_SIGNAL_CAP):
+        return None
+    wanted = math.log(confidence / (1 - confidence))
+    odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+    if fit.axis is not None:
+        return odds
+    center, scale = _line(fit)
+    return center + scale * odds
+
+
+def moved(fit: Fit, cut: float) -> Fit:
+    """The fit with its cut (the log odds of confidence .80) where somebody wants it.
+
+    Raises:
+        InputError: the cut is not finite.
+    """
+    if not math.isfinite(cut):
+        raise InputError(f"cut {cut}: it must be a finite number of log odds")
+    if fit.method == "fixed":
+        center, scale = _line(fit)
+        return replace(fit, center=center + scale * (cut - LOG_4), chosen=True)
+    return replace(fit, cut=float(cut), chosen=True, moved=True, no_signal=False)

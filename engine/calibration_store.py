@@ -5,35 +5,35 @@ A changed fit makes confidences and statuses anew from the stored logits: no ima
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from colonnade.engine.calibration import (
     ACCEPTED,
     REJECTED,
     TENTATIVE,
     Fit,
-    apply_fit,
+    cut_of,
     default_fit,
-    status_codes,
+    judge,
 )
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import InputError
+from colonnade.engine.fit_choice import read_grounds, row_fit
+from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.freshness import read_fit
 from colonnade.engine.scoring import codes_of_statuses
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import SCHEMAS, read_files, read_table
-from colonnade.engine.tag import missing_prompts, plan_tag, tag
+from colonnade.engine.tables import read_files, read_table
+from colonnade.engine.tag import plan_tag, tag
+from colonnade.engine.texts import missing_phrases, missing_prompts
 from colonnade.engine.vocabulary import BaseAttribute, Thresholds, Vocabulary
 
 __all__ = [
@@ -80,7 +80,7 @@ class StoredFit:
     model: str
     fit: Fit
     cut: float | None
-    """The logit from which an image is accepted; None where no logit is, or every one."""
+    """Where `accepted` begins, see `cut_of`; None where nothing is accepted, or everything."""
     fitted_at: datetime | None = None
 
 
@@ -112,31 +112,12 @@ def base_attribute(vocabulary: Vocabulary, code: str) -> BaseAttribute:
     return attribute
 
 
-def cut_of(fit: Fit, confidence: float) -> float | None:
-    """The logit at which a fit gives a confidence; None for 0 and 1, which no logit gives."""
-    if not 0 < confidence < 1:
-        return None
-    return fit.center + fit.scale * math.log(confidence / (1 - confidence))
-
-
 def store_fits(store: Store, fits: Mapping[str, Fit | None], model: Model) -> tuple[str, ...]:
-    """Store fits of attributes under a model (None: back to the model's default); returns the codes that changed."""
+    """Store fits of attributes under a model (None: nothing stored, so `auto`); returns the codes that changed."""
     changed: list[str] = []
 
     def merge(live: Snapshot, stage: Stage) -> None:
-        changed.clear()
-        for code, fit in fits.items():
-            files = live.cell("calibrations", code, 0)
-            rows = read_table("calibrations", files).to_pylist()
-            kept = [row for row in rows if row["model"] != model.key]
-            new = [_row(model, fit)] if fit is not None else []
-            old = [(row["method"], row["center"], row["scale"]) for row in rows if row["model"] == model.key]
-            if [(row["method"], row["center"], row["scale"]) for row in new] == old:
-                continue
-            changed.append(code)
-            ordered = sorted(kept + new, key=lambda row: str(row["model"]))
-            data = pa.Table.from_pylist(ordered, schema=SCHEMAS["calibrations"])
-            stage.replace("calibrations", code, 0, data, read=files)
+        changed[:] = stage_fits(stage, live, fits, model)
 
     with open_stage(store.path, command="calibration") as stage:
         stage.late(merge)
@@ -144,31 +125,24 @@ def store_fits(store: Store, fits: Mapping[str, Fit | None], model: Model) -> tu
     return tuple(changed)
 
 
-def _row(model: Model, fit: Fit) -> dict[str, Any]:
-    document = fit.as_json()
-    return {
-        "model": model.key,
-        "method": fit.method,
-        "center": fit.center,
-        "scale": fit.scale,
-        "fitted_at": datetime.now(UTC),
-        "fit": json.dumps(document, sort_keys=True),
-    }
-
-
 def preview_fit(
     snapshot: Snapshot, attribute: BaseAttribute, fit: Fit | None, model: Model, prompts: Sequence[str]
 ) -> FitChange:
-    """What a fit (None: the model's default) would do to the stored scores of an attribute; writes nothing."""
+    """What a fit (None: the model's default) would do to the stored scores of an attribute; writes nothing.
+
+    A fit on an axis of its own must be on the one of the stored log odds; `fit_attributes` previews others.
+    """
     wanted = fit or default_fit(model, prompts)
     thresholds: Thresholds = attribute.thresholds
     before, after = np.zeros(3, np.int64), np.zeros(3, np.int64)
     entering = leaving = 0
     for file in snapshot.files("scores", attribute.code):
-        data = read_files([file], ["logit", "status"])
+        data = read_files([file], ["logit", "log_odds", "status"])
         old = codes_of_statuses(data["status"])
-        logits = data["logit"].to_numpy(zero_copy_only=False).astype(np.float32)
-        new = status_codes(apply_fit(wanted, logits), thresholds.accepted, thresholds.tentative)
+        logits, odds = (
+            data[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in ("logit", "log_odds")
+        )
+        _, new = judge(wanted, thresholds.accepted, thresholds.tentative, logits, odds)
         before += [(old == code).sum() for code in (ACCEPTED, TENTATIVE, REJECTED)]
         after += [(new == code).sum() for code in (ACCEPTED, TENTATIVE, REJECTED)]
         entering += int(((new == ACCEPTED) & (old != ACCEPTED)).sum())
@@ -190,10 +164,14 @@ def refresh(
     snapshot, vocabulary = store.snapshot(), store.vocabulary()
     model = active_model(store)
     scored = set(snapshot.partitions("scores"))
-    work = plan_tag(
-        snapshot, vocabulary, store.settings.active, codes=[code for code in codes if code in scored]
+    grounds = read_grounds(snapshot, vocabulary, model)
+    some = [code for code in codes if code in scored]
+    work = plan_tag(snapshot, vocabulary, model, codes=some, grounds=grounds)
+    waiting = tuple(
+        w.code
+        for w in work
+        if w.cells and (missing_prompts(vocabulary, grounds, [w]) or missing_phrases(grounds, [w]))
     )
-    waiting = tuple(w.code for w in work if w.cells and missing_prompts(snapshot, vocabulary, model, [w]))
     ready = [w.code for w in work if w.cells and w.code not in waiting]
     written: tuple[str, ...] = ()
     if ready:
@@ -237,7 +215,7 @@ def list_fits(store: Store, snapshot: Snapshot, vocabulary: Vocabulary) -> tuple
         for row in rows:
             if (code, row["model"]) in listed:
                 continue
-            fit = Fit(row["method"], row["center"], row["scale"], chosen=True)
+            fit = row_fit(row, code)
             cut = cut_of(fit, thresholds.get(code, Thresholds()).accepted)
             fits.append(StoredFit(code, row["model"], fit, cut, row["fitted_at"]))
     return tuple(fits)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colonnade.engine.calibration import Fit
-from colonnade.engine.calibration_store import cut_of
+from colonnade.engine.calibration import Fit, cut_of
 from colonnade.engine.duck import connect, duck_errors, parquet
 from colonnade.engine.freshness import read_fit
 from colonnade.engine.snapshots import Snapshot

@@ -34,7 +34,7 @@ def definition_change(old: str | None, new: str | None, known: Known, depth: int
 
 
 def _details(old: Mapping[str, Any], new: Mapping[str, Any], known: Known, why: str, depth: int) -> str:
-    if why == "calibration changed":
+    if why in ("calibration changed", "background changed"):
         return _fields(old.get("fit"), new.get("fit"))
     if why == "thresholds changed":
         return _fields(old.get("thresholds"), new.get("thresholds"))

@@ -28,6 +28,8 @@ class Explanation:
     status: str | None
     confidence: float | None
     logit: float | None
+    log_odds: float | None
+    """On the fit's axis; None for the method `fixed`."""
     label_source: str | None
     """None where the image has no score."""
     model: str | None
@@ -94,7 +96,7 @@ def _explanation(
     other: Callable[[str], Mapping[str, Any] | None],
 ) -> Explanation:
     if row is None:
-        return Explanation(code, label, None, None, None, None, None, None, (), None, None, (), stale)
+        return Explanation(code, label, None, None, None, None, None, None, None, (), None, None, (), stale)
     definition = known.get(str(row["definition"]), {})
     logit = known.get(str(definition.get("logit")), {})
     return Explanation(
@@ -103,6 +105,7 @@ def _explanation(
         status=row["status"],
         confidence=row["confidence"],
         logit=row["logit"],
+        log_odds=row["log_odds"],
         label_source=row["label_source"],
         model=row["model"],
         definition=row["definition"],

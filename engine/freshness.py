@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from colonnade.engine.calibration import Fit, default_fit, fit_from_json
+from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import StoreError
+from colonnade.engine.fit_choice import Choice, Grounds, choose, stored_row
 from colonnade.engine.provenance import (
     Definition,
     confidence_definition,
@@ -19,7 +20,7 @@ from colonnade.engine.provenance import (
 )
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
-from colonnade.engine.tables import read_footer, read_table
+from colonnade.engine.tables import read_footer
 from colonnade.engine.vocabulary import BaseAttribute, DerivedAttribute, Vocabulary
 
 __all__ = [
@@ -46,6 +47,8 @@ class CellState:
     """The one definition of all its rows; None if there are several."""
     inputs: str | None = None
     """Of a derived cell: the digest of the rows that it was made from."""
+    sketches: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    """Of each file whose footer has one: its rows and the sketch of their log odds."""
 
     def same_ids(self, other: CellState) -> bool:
         return self.rows == other.rows and self.id_digest == other.id_digest
@@ -85,6 +88,7 @@ def _cell_state(files: Sequence[DataFile]) -> CellState:
         id_digest=sum(footer.id_digest for footer in footers) % 2**64,
         definition=definitions.pop() if len(definitions) == 1 else None,
         inputs=footers[0].inputs if len(footers) == 1 else None,
+        sketches=tuple((f.rows, f.sketch) for f in footers if f.sketch is not None),
     )
 
 
@@ -133,7 +137,17 @@ class AttributeWork:
     logit: Definition | None
     """Of a base attribute: the definition of its logits."""
     fit: Fit | None
+    """Of a base attribute: the fit to apply; while a new one has to be made, the model's own."""
     cells: tuple[CellWork, ...]
+    choice: Choice | None = None
+    """Of a base attribute: how its fit was chosen."""
+    sketches: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    """Of a base attribute's stored scores: rows and sketch of the log odds, file by file."""
+
+    @property
+    def to_make(self) -> str | None:
+        """Why a new fit has to be made before it is scored."""
+        return self.choice.to_make if self.choice is not None else None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -149,32 +163,40 @@ class AttributeWork:
 
 
 def read_fit(snapshot: Snapshot, code: str, model: Model, prompts: Sequence[str]) -> Fit:
-    """The fit of an attribute under a model: the stored one, else the model's default."""
-    files = snapshot.files("calibrations", code)
-    if files:
-        for row in read_table("calibrations", files).to_pylist():
-            if row["model"] == model.key:
-                return fit_from_json(
-                    {"method": row["method"], "center": row["center"], "scale": row["scale"]}
-                )
-    return default_fit(model, prompts)
+    """The fit that is stored for an attribute under a model, else the model's own; see also `choose`.
+
+    Raises:
+        StoreError: the stored fit is damaged.
+    """
+    stored = stored_row(snapshot, code, model)
+    return stored.fit if stored is not None else default_fit(model, prompts)
 
 
 def base_work(
     snapshot: Snapshot,
     vocabulary: Vocabulary,
     attribute: BaseAttribute,
-    model: Model,
+    grounds: Grounds,
     embedded: Mapping[int, CellState],
     known: Mapping[str, Mapping[str, Any]],
     *,
     force: bool = False,
+    fit: Fit | None = None,
 ) -> AttributeWork:
-    """What a base attribute needs, given the cells of the active model's embeddings."""
+    """What a base attribute needs, given the cells of the active model's embeddings.
+
+    Args:
+        fit: the one that it gets; by default the one that `choose` finds.
+    """
     prompts = vocabulary.prompts(attribute.code)
-    fit = read_fit(snapshot, attribute.code, model, prompts)
-    logit = logit_definition(model, prompts)
-    wanted = confidence_definition(logit, fit, attribute.thresholds)
+    logit = logit_definition(grounds.model, prompts)
+    if fit is None:
+        row = stored_row(snapshot, attribute.code, grounds.model)
+        choice = choose(grounds, row.fit if row else None, prompts, logit.hash, known)
+    else:
+        choice = Choice(fit)
+    to_apply = None if choice.to_make else choice.fit
+    wanted = confidence_definition(logit, to_apply, attribute.thresholds)
     stored = cell_states(snapshot, "scores", attribute.code, damaged_as_empty=force)
     cells = []
     for shard in sorted(embedded.keys() | stored.keys()):
@@ -188,13 +210,24 @@ def base_work(
         elif force:
             cells.append(CellWork(shard, Task.LOGITS, "forced", source.rows))
         elif (why := why_stale(cell.definition, wanted, known, logit)) is not None:
-            same_logits = why in ("calibration changed", "thresholds changed") and cell.same_ids(source)
-            task = Task.CONFIDENCE if same_logits else Task.LOGITS
-            cells.append(CellWork(shard, task, why, source.rows))
+            reason = choice.to_make if choice.to_make and why == "calibration changed" else why
+            kept = _log_odds_stay(known.get(cell.definition or ""), logit, to_apply) and cell.same_ids(source)
+            cells.append(CellWork(shard, Task.CONFIDENCE if kept else Task.LOGITS, reason, source.rows))
         elif not cell.same_ids(source):
             missing = max(source.rows - cell.rows, 1)
             cells.append(CellWork(shard, Task.MISSING, "new images", missing))
-    return AttributeWork(attribute.code, False, wanted, logit, fit, tuple(cells))
+    sketches = tuple(part for cell in stored.values() for part in cell.sketches)
+    return AttributeWork(
+        attribute.code, False, wanted, logit, choice.fit, tuple(cells), choice=choice, sketches=sketches
+    )
+
+
+def _log_odds_stay(old: Mapping[str, Any] | None, logit: Definition, fit: Fit | None) -> bool:
+    """Whether confidences can be made anew from what is stored: of the same logits, and on the same axis."""
+    if old is None or fit is None or old.get("logit") != logit.hash:
+        return False
+    stored = old.get("fit")
+    return fit.axis is None or (isinstance(stored, dict) and stored.get("axis") == fit.axis)
 
 
 def derived_work(

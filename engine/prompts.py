@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTE",
     "BACKGROUND",
+    "PHRASE",
     "encode_missing",
     "prompt_vectors",
+    "read_vectors",
     "replace_prompts",
     "require_prompts",
     "store_prompts",
 ]
 
-ATTRIBUTE, BACKGROUND = "attribute", "background"
+ATTRIBUTE, BACKGROUND, PHRASE = "attribute", "background", "phrase"
+"""Kinds of texts: an attribute's prompts, imported background phrases, and those that ship."""
 
 Vectors = Mapping[str, np.ndarray]
 """Prompt -> unit vector float32 [D]."""
@@ -41,11 +44,12 @@ _Rows = dict[tuple[str, str], np.ndarray]
 
 def prompt_vectors(snapshot: Snapshot, model: Model, kind: str = ATTRIBUTE) -> dict[str, np.ndarray]:
     """Prompt -> unit vector float32 [D], as cached for a model."""
-    rows = _read(snapshot, model)
+    rows = read_vectors(snapshot, model)
     return {prompt: vector for (prompt, its_kind), vector in rows.items() if its_kind == kind}
 
 
-def _read(snapshot: Snapshot, model: Model) -> _Rows:
+def read_vectors(snapshot: Snapshot, model: Model) -> dict[tuple[str, str], np.ndarray]:
+    """(prompt, kind) -> unit vector float32 [D], of everything that is cached for a model."""
     files = snapshot.files("prompts", model.key)
     if not files:
         return {}
@@ -63,7 +67,7 @@ def store_prompts(stage: Stage, model: Model, vectors: Vectors, kind: str = ATTR
         return
 
     def merge(live: Snapshot, stage: Stage) -> None:
-        rows = _read(live, model)
+        rows = read_vectors(live, model)
         _refuse_others(stage, model, rows, vectors, kind)
         wanted = {(prompt, kind): vector for prompt, vector in vectors.items()}
         if not wanted.keys() <= rows.keys():
@@ -74,7 +78,7 @@ def store_prompts(stage: Stage, model: Model, vectors: Vectors, kind: str = ATTR
 
 def require_prompts(stage: Stage, model: Model, used: Vectors, kind: str = ATTRIBUTE) -> None:
     """Have the commit of `stage` raise ConflictError if a prompt is cached with another vector than the one used."""
-    stage.late(lambda live, stage: _refuse_others(stage, model, _read(live, model), used, kind))
+    stage.late(lambda live, stage: _refuse_others(stage, model, read_vectors(live, model), used, kind))
 
 
 def _refuse_others(stage: Stage, model: Model, rows: _Rows, used: Vectors, kind: str) -> None:
@@ -89,6 +93,8 @@ def _refuse_others(stage: Stage, model: Model, rows: _Rows, used: Vectors, kind:
 def replace_prompts(stage: Stage, model: Model, vectors: Mapping[str, Vectors]) -> list[str]:
     """Have the commit of `stage` cache vectors from elsewhere, in the place of those cached under the same text.
 
+    Background phrases replace all of their kind.
+
     Where an attribute's prompt gets another vector, its scores and those derived from them describe the old one:
     the same commit removes them, so that the next `tag` makes them anew.
 
@@ -101,11 +107,13 @@ def replace_prompts(stage: Stage, model: Model, vectors: Mapping[str, Vectors]) 
     dropped: list[str] = []
 
     def merge(live: Snapshot, stage: Stage) -> None:
-        rows = _read(live, model)
+        rows = read_vectors(live, model)
         wanted = {(prompt, kind): vector for kind, some in vectors.items() for prompt, vector in some.items()}
         other = [key for key, vector in wanted.items() if not np.array_equal(rows.get(key, ()), vector)]
-        if other:
-            _write(stage, live, model, rows | {key: wanted[key] for key in other})
+        gone = {key for key in rows if key[1] == BACKGROUND and BACKGROUND in vectors} - wanted.keys()
+        if other or gone:
+            kept = {key: vector for key, vector in rows.items() if key not in gone}
+            _write(stage, live, model, kept | {key: wanted[key] for key in other})
         changed = {prompt for prompt, kind in other if kind == ATTRIBUTE and (prompt, kind) in rows}
         dropped[:] = _users(live, model, changed) if changed else []
         for code in dropped:

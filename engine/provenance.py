@@ -66,13 +66,17 @@ def logit_definition(model: Model, prompts: Sequence[str]) -> Definition:
     )
 
 
-def confidence_definition(logit: Definition, fit: Fit, thresholds: Thresholds) -> Definition:
-    """What a base attribute's confidence and status depend on besides the image."""
+def confidence_definition(logit: Definition, fit: Fit | None, thresholds: Thresholds) -> Definition:
+    """What a base attribute's confidence and status depend on besides the image.
+
+    Args:
+        fit: None for one that is still to be made: the definition is then no stored one's.
+    """
     return _define(
         {
             "kind": "confidence",
             "logit": logit.hash,
-            "fit": fit.as_json(),
+            "fit": fit.as_json() if fit is not None else {"method": "to be made"},
             "thresholds": {"accepted": thresholds.accepted, "tentative": thresholds.tentative},
         }
     )
@@ -145,10 +149,21 @@ def why_stale(
     if wanted_logit is None:
         return "rule changed" if old.get("rule") != wanted.document["rule"] else "inputs changed"
     if old.get("logit") == wanted_logit.hash:
-        return "calibration changed" if old.get("fit") != wanted.document["fit"] else "thresholds changed"
+        return _why_fit(old.get("fit"), wanted.document["fit"])
     before = known.get(str(old.get("logit")), {})
     if before.get("model") != wanted_logit.document["model"]:
         return "model changed"
     if before.get("prompts") != wanted_logit.document["prompts"]:
         return "prompt changed"
     return "model settings changed"
+
+
+def _why_fit(old: object, new: object) -> str:
+    if old == new:
+        return "thresholds changed"
+    backgrounds = [fit.get("background") if isinstance(fit, Mapping) else None for fit in (old, new)]
+    return (
+        "background changed"
+        if None not in backgrounds and len(set(backgrounds)) > 1
+        else "calibration changed"
+    )

@@ -24,9 +24,12 @@ class AttributeStatus:
     kind: str
     """base, derived, or orphan (scored, but no longer in the vocabulary)."""
     state: str
-    """fresh, unscored, or why it is stale."""
+    """fresh, unscored, no signal (fresh, and the collection shows no sign of it), or why it is stale."""
     counts: Mapping[str | None, int]
     """status (None: unknown) -> images, of those that are not missing."""
+
+    no_signal: bool = False
+    """Whether the collection shows no sign of it: nothing is accepted."""
 
     def count(self, status: str | None) -> int:
         return self.counts.get(status, 0)
@@ -62,8 +65,9 @@ def read_status(store: Store) -> StoreStatus:
         AttributeStatus(
             code,
             kind,
-            _state(stale.get(code), code in counts, settings.active),
+            _state(stale.get(code), code in counts, settings.active, no_signal=code in plan.no_signal),
             _with_unscored(counts.get(code, {}), images.get("ok", 0)),
+            no_signal=code in plan.no_signal,
         )
         for kind, codes in (
             ("base", [attribute.code for attribute in vocabulary.base]),
@@ -85,11 +89,13 @@ def read_status(store: Store) -> StoreStatus:
     )
 
 
-def _state(work: AttributeWork | None, scored: bool, model: Model | None) -> str:
+def _state(work: AttributeWork | None, scored: bool, model: Model | None, *, no_signal: bool) -> str:
     if work is not None:
         return ", ".join(work.reasons)
     if not scored:
         return "unscored"
+    if no_signal:
+        return "no signal"
     return "fresh" if model is not None else "model changed, nothing embedded with it yet"
 
 

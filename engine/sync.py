@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from colonnade.engine.calibration import default_fit
 from colonnade.engine.derive_run import derive_attributes, plan_derive
+from colonnade.engine.drift import Proposal, proposals
 from colonnade.engine.embed import EmbedOutcome, embed
+from colonnade.engine.fit_choice import Grounds, choose, read_grounds
 from colonnade.engine.freshness import AttributeWork, CellWork, Task
 from colonnade.engine.jobs import embedding_rate
 from colonnade.engine.pending import pending_images
@@ -22,7 +23,8 @@ from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
-from colonnade.engine.tag import TagOutcome, missing_prompts, plan_tag, tag
+from colonnade.engine.tag import TagOutcome, plan_tag, tag
+from colonnade.engine.texts import missing_phrases, missing_prompts
 from colonnade.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Plan:
     images_without_encoder: int
     """Files without a vector that the active model, which was imported, cannot embed. `sync` leaves them."""
     prompts_to_encode: tuple[str, ...]
+    phrases_to_encode: int
+    """Background phrases without a vector, where an attribute is to be calibrated."""
     base: tuple[AttributeWork, ...]
     """Base attributes with stale cells."""
     derived: tuple[AttributeWork, ...]
@@ -55,8 +59,17 @@ class Plan:
     derived_count: int
     orphans: tuple[str, ...]
     """Scored codes that the vocabulary no longer has. `sync` leaves them; `drop` removes them."""
+    proposals: tuple[Proposal, ...]
+    """Fits that the collection has outgrown. `sync` leaves them; `calibration fit` makes them anew."""
+    no_signal: tuple[str, ...]
+    """Attributes of which the collection shows no sign: nothing of them is accepted."""
     images_per_second: float | None
     """Of the last job that embedded any images here."""
+
+    @property
+    def to_calibrate(self) -> tuple[str, ...]:
+        """Attributes that get a new fit before they are scored."""
+        return tuple(work.code for work in self.base if work.to_make)
 
     @property
     def empty(self) -> bool:
@@ -107,20 +120,31 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     unembedded = reachable if settings.spec else 0
     new = scanned.count("new") + scanned.count("changed") if scanned and settings.spec else 0
     model = settings.active
+    grounds = None
     if model is None and settings.spec and unembedded + new:
         model = Model(settings.spec, settings.spec, 1, 1.0)
-        everything = _work_of_a_new_model(snapshot, vocabulary, model, unembedded + new)
+        grounds = read_grounds(snapshot, vocabulary, model, images=unembedded + new)
+        everything = _work_of_a_new_model(snapshot, vocabulary, grounds)
+    elif model is not None:
+        grounds = read_grounds(snapshot, vocabulary, model)
+        everything = plan_tag(snapshot, vocabulary, model, grounds=grounds)
     else:
-        everything = plan_tag(snapshot, vocabulary, model)
+        everything = ()
     base = tuple(work for work in everything if work.cells)
     derived = tuple(work for work in plan_derive(snapshot, vocabulary, pending=everything) if work.cells)
-    prompts = missing_prompts(snapshot, vocabulary, model, base) if model else []
     return Plan(
         scan=scanned,
         model=settings.spec or settings.model_key or "",
         images_to_embed=unembedded + new,
         images_without_encoder=0 if settings.spec else reachable,
-        prompts_to_encode=tuple(prompts),
+        prompts_to_encode=missing_prompts(vocabulary, grounds, base) if grounds else (),
+        phrases_to_encode=grounds.background.lacking_phrases
+        if grounds and missing_phrases(grounds, base)
+        else 0,
+        proposals=proposals(everything, grounds) if grounds else (),
+        no_signal=tuple(
+            work.code for work in everything if not work.to_make and work.fit and work.fit.no_signal
+        ),
         base=base,
         derived=derived,
         base_count=len(vocabulary.base),
@@ -131,17 +155,18 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
 
 
 def _work_of_a_new_model(
-    snapshot: Snapshot, vocabulary: Vocabulary, model: Model, images: int
+    snapshot: Snapshot, vocabulary: Vocabulary, grounds: Grounds
 ) -> tuple[AttributeWork, ...]:
     """What a model that was never loaded here makes of every base attribute, once it has embedded the images."""
     works = []
     for attribute in vocabulary.base:
         prompts = vocabulary.prompts(attribute.code)
-        fit, logit = default_fit(model, prompts), logit_definition(model, prompts)
-        wanted = confidence_definition(logit, fit, attribute.thresholds)
+        logit = logit_definition(grounds.model, prompts)
+        choice = choose(grounds, None, prompts, logit.hash, {})
+        wanted = confidence_definition(logit, None if choice.to_make else choice.fit, attribute.thresholds)
         reason = "model changed" if snapshot.files("scores", attribute.code) else "new"
-        cells = (CellWork(0, Task.LOGITS, reason, images),)
-        works.append(AttributeWork(attribute.code, False, wanted, logit, fit, cells))
+        cells = (CellWork(0, Task.LOGITS, reason, grounds.embedded),)
+        works.append(AttributeWork(attribute.code, False, wanted, logit, choice.fit, cells, choice=choice))
     return tuple(works)
 
 
@@ -194,8 +219,10 @@ def run_plan(
     if now.base:
         outcome.tag = tag(
             store,
+            load=load,
             progress=lambda done, total: narrate.progress("tag", done, total, 0),
             on_conflict=narrate.say,
+            say=narrate.say,
         )
         now = make_plan(store, scan=False)
     if now.derived:

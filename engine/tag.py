@@ -1,32 +1,35 @@
-"""Scoring stored embeddings against prompts: only stale cells, in blocks of bounded memory, one commit."""
+"""Scoring stored embeddings against prompts: only stale cells, in blocks of bounded memory, one commit.
+
+An attribute that has no fit yet, or whose fit no longer holds, is fitted first; the fit goes into the same commit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from colonnade.engine.calibration import apply_fit, status_codes
-from colonnade.engine.errors import ConflictError, InputError, StoreError
-from colonnade.engine.freshness import AttributeWork, CellState, CellWork, Task, base_work, cell_states
-from colonnade.engine.prompts import encode_missing, prompt_vectors, require_prompts, store_prompts
+from colonnade.engine.calibration import Fit
+from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.fit_choice import Grounds, read_grounds
+from colonnade.engine.fit_rows import stage_fits
+from colonnade.engine.freshness import AttributeWork, CellWork, base_work, cell_states
 from colonnade.engine.provenance import read_definitions, store_definitions
-from colonnade.engine.scoring import attribute_vector, logits, scores_table
+from colonnade.engine.scoring import scores_table
 from colonnade.engine.settings import Model
-from colonnade.engine.snapshots import DataFile, Snapshot
+from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_embeddings, read_files
+from colonnade.engine.texts import Encoded, PhrasesError, encode_for, stage_texts
 from colonnade.engine.vocabulary import BaseAttribute, Vocabulary, nearest
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
+    from colonnade.engine.score_pass import CellScores
 
-__all__ = ["TagOutcome", "plan_tag", "tag"]
+__all__ = ["TagOutcome", "chosen_attributes", "completed", "plan_tag", "stage_work", "tag"]
 
-_ATTRIBUTES_A_PASS = 64
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,12 @@ class TagOutcome:
     """The codes of which anything was written."""
     rows: int = 0
     encoded_prompts: int = 0
+    encoded_phrases: int = 0
+    """Texts of the background."""
+    fitted: tuple[str, ...] = ()
+    """The codes that got a new fit."""
+    no_signal: tuple[str, ...] = ()
+    """Those of them of which the collection shows no sign."""
 
 
 def plan_tag(
@@ -46,23 +55,37 @@ def plan_tag(
     *,
     codes: Sequence[str] | None = None,
     force: bool = False,
+    grounds: Grounds | None = None,
 ) -> tuple[AttributeWork, ...]:
     """What the base attributes need under a model, in the vocabulary's order; empty without one.
+
+    Args:
+        grounds: by default those in the snapshot.
+
+    Raises:
+        InputError: a code is not a base attribute of the vocabulary.
+        StoreError: a file or a stored fit is damaged.
+    """
+    if model is None:
+        return ()
+    chosen = chosen_attributes(vocabulary, codes)
+    if not chosen:
+        return ()
+    known = read_definitions(snapshot)
+    embedded = cell_states(snapshot, "embeddings", model.key)
+    grounds = grounds or read_grounds(snapshot, vocabulary, model)
+    return tuple(
+        base_work(snapshot, vocabulary, attribute, grounds, embedded, known, force=force)
+        for attribute in chosen
+    )
+
+
+def chosen_attributes(vocabulary: Vocabulary, codes: Sequence[str] | None) -> list[BaseAttribute]:
+    """The base attributes of these codes, each once; all of them for None.
 
     Raises:
         InputError: a code is not a base attribute of the vocabulary.
     """
-    if model is None:
-        return ()
-    known = read_definitions(snapshot)
-    embedded = cell_states(snapshot, "embeddings", model.key)
-    return tuple(
-        base_work(snapshot, vocabulary, attribute, model, embedded, known, force=force)
-        for attribute in _chosen(vocabulary, codes)
-    )
-
-
-def _chosen(vocabulary: Vocabulary, codes: Sequence[str] | None) -> list[BaseAttribute]:
     if codes is None:
         return list(vocabulary.base)
     base = {attribute.code: attribute for attribute in vocabulary.base}
@@ -78,17 +101,6 @@ def _chosen(vocabulary: Vocabulary, codes: Sequence[str] | None) -> list[BaseAtt
     return [base[code] for code in dict.fromkeys(codes)]
 
 
-def missing_prompts(
-    snapshot: Snapshot, vocabulary: Vocabulary, model: Model, work: Sequence[AttributeWork]
-) -> list[str]:
-    """The prompts that stale attributes need and that have no vector yet, in order, each once."""
-    wanted = [prompt for item in work if item.needs_prompts for prompt in vocabulary.prompts(item.code)]
-    if not wanted:
-        return []
-    cached = prompt_vectors(snapshot, model)
-    return [prompt for prompt in dict.fromkeys(wanted) if prompt not in cached]
-
-
 def tag(
     store: Store,
     *,
@@ -97,135 +109,178 @@ def tag(
     load: Callable[[str], Embedder] | None = None,
     progress: Callable[[int, int], None] | None = None,
     on_conflict: Callable[[str], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> TagOutcome:
     """Score every stale or missing cell of the base attributes, or of `codes`.
 
     Args:
-        force: compute them even if fresh.
-        load: gives the model where a prompt has no vector yet; by default `load_embedder`.
-        progress: called with (cells done, cells in all).
+        force: compute them even if fresh. Fits that hold stay.
+        load: gives the model where a text has no vector yet; by default `load_embedder`.
+        progress: called with (cells and fits done, cells and fits in all).
         on_conflict: called with one line when another process changed the store meanwhile and the work is retried.
+        say: called with one line where attributes have to do without a fit of their own, or have no signal.
 
     Raises:
         InputError: an unknown code, or a wrong vocabulary.
         ModelError: a prompt has no vector and cannot be encoded.
     """
-    encoded: dict[str, np.ndarray] = {}
+    tell = say or (lambda line: None)
+    encoded, encodes = Encoded({}, {}), True
     for _ in conflict_retries():
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
         model = store.settings.active
-        work = [w for w in plan_tag(snapshot, vocabulary, model, codes=codes, force=force) if w.cells]
-        if not work or model is None:
+        if model is None:
             return TagOutcome()
-        lacking = [p for p in missing_prompts(snapshot, vocabulary, model, work) if p not in encoded]
-        encoded |= encode_missing(model, lacking, load)
+        grounds = replace(read_grounds(snapshot, vocabulary, model), encodes=encodes)
+        planned = plan_tag(snapshot, vocabulary, model, codes=codes, force=force, grounds=grounds)
+        work = [item for item in planned if item.cells]
+        if not work:
+            return TagOutcome()
+        try:
+            encoded = encode_for(vocabulary, grounds, work, encoded, load)
+        except PhrasesError as error:
+            encodes = False
+            tell(str(error))
+            continue
+        whole = encoded.added_to(grounds)
+        to_make = [item for item in work if item.to_make]
+        count = _Counter(progress, sum(len(item.cells) for item in work) + len(to_make))
         try:
             with open_stage(store.path, command="tag") as stage:
-                cached = prompt_vectors(snapshot, model)
-                run = _Run(snapshot, vocabulary, model, stage, encoded | cached)
-                run.score(work, progress or (lambda done, total: None))
-                store_prompts(stage, model, {p: v for p, v in encoded.items() if p not in cached})
-                used = [p for w in work if w.needs_prompts for p in vocabulary.prompts(w.code)]
-                require_prompts(stage, model, {p: run.vectors[p] for p in used})
-                store_definitions(stage, [d for w in work for d in (w.logit, w.definition) if d is not None])
+                fits = _new_fits(snapshot, vocabulary, whole, to_make, count)
+                work = completed(snapshot, vocabulary, whole, work, fits, force=force)
+                stage_work(stage, snapshot, vocabulary, whole, work, count)
+                stage_fits(stage, snapshot, fits, model)
+                used = [
+                    p for w in work if w.needs_prompts or w.code in fits for p in vocabulary.prompts(w.code)
+                ]
+                axes = any(w.fit is not None and w.fit.axis is not None and w.needs_prompts for w in work)
+                stage_texts(stage, whole, encoded, used, background=axes or bool(fits))
                 stage.commit(vocabulary=vocabulary.source)
         except ConflictError as error:
             if on_conflict:
                 on_conflict(f"{error}; changed meanwhile, retrying")
             continue
-        return TagOutcome(tuple(w.code for w in work), sum(w.rows for w in work), len(encoded))
+        outcome = TagOutcome(
+            tuple(w.code for w in work),
+            sum(w.rows for w in work),
+            len(encoded.prompts),
+            len(encoded.phrases),
+            tuple(fits),
+            tuple(code for code, fit in fits.items() if fit.no_signal),
+        )
+        _tell(work, outcome, model, tell)
+        return outcome
     raise AssertionError("unreachable")
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    snapshot: Snapshot
-    vocabulary: Vocabulary
-    model: Model
-    stage: Stage
-    vectors: dict[str, np.ndarray]
+class _Counter:
+    """Counts steps towards a total."""
 
-    def score(self, work: Sequence[AttributeWork], progress: Callable[[int, int], None]) -> None:
-        embedded = cell_states(self.snapshot, "embeddings", self.model.key)
-        total, done = sum(len(item.cells) for item in work), 0
-        for shard in sorted({cell.shard for item in work for cell in item.cells}):
-            todo = [(item, cell) for item in work for cell in item.cells if cell.shard == shard]
-            heavy = [pair for pair in todo if pair[1].task in (Task.LOGITS, Task.MISSING)]
-            for item, cell in todo:
-                if cell.task is Task.CONFIDENCE:
-                    self._refresh(item, cell)
-                elif cell.task is Task.REMOVE:
-                    old = self.snapshot.cell("scores", item.code, shard)
-                    self.stage.drop("scores", item.code, read=old)
-                else:
-                    continue
-                done += 1
-                progress(done, total)
-            for start in range(0, len(heavy), _ATTRIBUTES_A_PASS):
-                group = heavy[start : start + _ATTRIBUTES_A_PASS]
-                self._multiply(embedded[shard], shard, group)
-                done += len(group)
-                progress(done, total)
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
 
-    def _multiply(
-        self, source: CellState, shard: int, group: Sequence[tuple[AttributeWork, CellWork]]
-    ) -> None:
-        """One pass over a shard's embeddings for a group of attributes."""
-        attributes = np.stack([self._attribute_vector(item.code) for item, _ in group])
-        ids = np.empty(source.rows, dtype=np.int64)
-        values = np.empty((len(group), source.rows), dtype=np.float32)
-        filled = 0
-        for block_ids, block in read_embeddings(source.files):
-            end = filled + len(block_ids)
-            if block.shape[1] != self.model.dimension or end > source.rows:
-                raise StoreError(
-                    f"{source.files[0].path}: not of model {self.model.key}; run `colonnade verify`"
-                )
-            ids[filled:end] = block_ids
-            values[:, filled:end] = logits(block, attributes, self.model).T
-            filled = end
-        order = np.argsort(ids, kind="stable") if np.any(np.diff(ids) < 0) else None
-        for row, (item, cell) in enumerate(group):
-            old = self.snapshot.cell("scores", item.code, shard)
-            own_ids, own = (ids, values[row]) if order is None else (ids[order], values[row][order])
-            if cell.task is Task.MISSING:
-                own = _keep_stored(old, own_ids, own)
-            self._write(item, shard, own_ids, own)
-        self.stage.require("embeddings", self.model.key, shard, read=source.files)
+    def __call__(self) -> None:
+        self._done += 1
+        if self._progress:
+            self._progress(min(self._done, self._total), self._total)
 
-    def _attribute_vector(self, code: str) -> np.ndarray:
-        prompts = self.vocabulary.prompts(code)
-        return attribute_vector(np.stack([self.vectors[prompt] for prompt in prompts]))
 
-    def _refresh(self, item: AttributeWork, cell: CellWork) -> None:
-        """Confidence and status anew from the stored logits."""
-        old = self.snapshot.cell("scores", item.code, cell.shard)
-        data = read_files(old, ["image_id", "logit"])
-        self._write(item, cell.shard, data["image_id"].to_numpy(), data["logit"].to_numpy())
+def _new_fits(
+    snapshot: Snapshot,
+    vocabulary: Vocabulary,
+    grounds: Grounds,
+    to_make: Sequence[AttributeWork],
+    progress: Callable[[], None],
+) -> dict[str, Fit]:
+    if not to_make:
+        return {}
+    from colonnade.engine.fits import FitOrder, make_fits
 
-    def _write(self, item: AttributeWork, shard: int, ids: np.ndarray, logit: np.ndarray) -> None:
-        assert item.fit is not None
-        thresholds = next(a.thresholds for a in self.vocabulary.base if a.code == item.code)
-        confidence = apply_fit(item.fit, logit)
+    orders = []
+    for item in to_make:
+        previous = item.choice.previous if item.choice is not None else None
+        asked = previous is not None and previous.method == "auto" and previous.chosen
+        orders.append(
+            FitOrder(item.code, vocabulary.prompts(item.code), "auto" if asked else None, chosen=asked)
+        )
+    return make_fits(snapshot, grounds, orders, progress=progress)
+
+
+def completed(
+    snapshot: Snapshot,
+    vocabulary: Vocabulary,
+    grounds: Grounds,
+    work: Sequence[AttributeWork],
+    fits: Mapping[str, Fit],
+    *,
+    force: bool = False,
+) -> list[AttributeWork]:
+    """The work with the fits that were made for it, and with what they leave to do."""
+    known = read_definitions(snapshot)
+    embedded = cell_states(snapshot, "embeddings", grounds.model.key)
+    base = {attribute.code: attribute for attribute in vocabulary.base}
+    return [
+        base_work(snapshot, vocabulary, base[w.code], grounds, embedded, known, force=force, fit=fits[w.code])
+        if w.code in fits
+        else w
+        for w in work
+    ]
+
+
+def stage_work(
+    stage: Stage,
+    snapshot: Snapshot,
+    vocabulary: Vocabulary,
+    grounds: Grounds,
+    work: Sequence[AttributeWork],
+    progress: Callable[[], None],
+) -> None:
+    """Make what is stale and stage it, with its definitions.
+
+    Args:
+        grounds: with the vectors of the prompts and, where an axis needs it, of the background.
+    """
+    from colonnade.engine.score_pass import ScorePass
+
+    def emit(item: AttributeWork, cell: CellWork, scores: CellScores | None) -> None:
+        old = snapshot.cell("scores", item.code, cell.shard)
+        if scores is None:
+            stage.drop("scores", item.code, read=old)
+            return
         rows = scores_table(
-            ids,
-            logit=logit,
-            confidence=confidence,
-            status=status_codes(confidence, thresholds.accepted, thresholds.tentative),
+            scores.ids,
+            logit=scores.logit,
+            log_odds=scores.log_odds,
+            confidence=scores.confidence,
+            status=scores.status,
             label_source="clip_zero_shot",
-            model=self.model.key,
+            model=grounds.model.key,
             definition=item.definition.hash,
         )
-        old = self.snapshot.cell("scores", item.code, shard)
-        self.stage.replace("scores", item.code, shard, rows, read=old)
+        stage.replace("scores", item.code, cell.shard, rows, read=old)
+
+    run = ScorePass(
+        snapshot,
+        vocabulary,
+        grounds.model,
+        grounds.prompts,
+        grounds.background.background if any(w.fit and w.fit.axis for w in work) else None,
+        emit,
+        lambda shard, files: stage.require("embeddings", grounds.model.key, shard, read=files),
+    )
+    run.run(work, progress)
+    store_definitions(stage, [d for w in work for d in (w.logit, w.definition) if d is not None])
 
 
-def _keep_stored(old: Sequence[DataFile], ids: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    """Fresh logits, but the stored ones where there are any: what is not stale stays bit for bit."""
-    data = read_files(old, ["image_id", "logit"])
-    stored_ids = data["image_id"].to_numpy()
-    stored = data["logit"].to_numpy()
-    places = np.searchsorted(stored_ids, ids)
-    places[places == len(stored_ids)] = 0
-    found = stored_ids[places] == ids if len(stored_ids) else np.zeros(len(ids), dtype=bool)
-    return np.where(found, stored[places] if len(stored_ids) else fresh, fresh).astype(np.float32)
+def _tell(
+    work: Sequence[AttributeWork], outcome: TagOutcome, model: Model, tell: Callable[[str], None]
+) -> None:
+    """One line where attributes have no fit of their own, one where the collection shows no sign of them."""
+    without = [(w.code, w.choice.fallback) for w in work if w.choice is not None and w.choice.fallback]
+    if without and model.spec != "demo":
+        noun = "attribute has" if len(without) == 1 else "attributes have"
+        tell(f"{len(without)} {noun} the model's fixed calibration: {without[0][1]}")
+    if outcome.no_signal:
+        some = ", ".join(outcome.no_signal[:_SHOWN]) + (" ..." if len(outcome.no_signal) > _SHOWN else "")
+        tell(f"no signal in this collection, so nothing is accepted: {some}")

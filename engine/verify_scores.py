@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from colonnade.engine.calibration import UNKNOWN, Fit, apply_fit, fit_from_json, status_codes
+from colonnade.engine.calibration import REJECTED, UNKNOWN, Fit, fit_from_json, judge, status_codes
 from colonnade.engine.columns import STATUSES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally
@@ -88,12 +88,14 @@ class ScoreRows:
 
     def check(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
         """Tally what is wrong with a batch whose text columns are dictionary-encoded."""
-        confidence, logit = _floats(batch, "confidence"), _floats(batch, "logit")
+        confidence, logit, odds = (_floats(batch, name) for name in ("confidence", "logit", "log_odds"))
         unknown = np.asarray(batch.column("confidence").is_null())
         tally.rows(np.isnan(confidence) & ~unknown, "with a confidence that is not a number", ids)
         tally.rows((confidence < 0) | (confidence > 1), "with a confidence outside 0 to 1", ids)
         no_logit = np.asarray(batch.column("logit").is_null())
         tally.rows(~no_logit & ~np.isfinite(logit), "with a logit that is not finite", ids)
+        no_odds = np.asarray(batch.column("log_odds").is_null())
+        tally.rows(~no_odds & ~np.isfinite(odds), "with log odds that are not finite", ids)
         status = self._statuses(batch, ids, tally)
         tally.rows(~unknown & (status == UNKNOWN), "with a confidence but no status", ids)
         words, codes = _words(batch, "definition")
@@ -105,11 +107,16 @@ class ScoreRows:
                 continue
             self._check_words(batch, mine, expected, ids, tally)
             if expected.source == "derived_rule":
-                tally.rows(mine & ~no_logit, "of a derived attribute with a logit", ids)
+                tally.rows(mine & ~(no_logit & no_odds), "of a derived attribute with a logit", ids)
                 continue
             tally.rows(mine & (no_logit | unknown), "of a base attribute without a logit or confidence", ids)
-            if expected.fit is not None:
-                _check_values(expected, mine, logit, confidence, status, ids, tally)
+            if expected.fit is None:
+                continue
+            if expected.fit.method == "fixed":
+                tally.rows(mine & ~no_odds, "of a fixed calibration with log odds", ids)
+            else:
+                tally.rows(mine & no_odds, "without the log odds that their calibration needs", ids)
+            _check_values(expected, mine, (logit, odds), confidence, status, ids, tally)
         tally.rows(codes < 0, "without a definition", ids)
 
     def _statuses(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> np.ndarray:
@@ -165,18 +172,25 @@ class ScoreRows:
 def _check_values(
     expected: _Expectation,
     mine: np.ndarray,
-    logit: np.ndarray,
+    numbers: tuple[np.ndarray, np.ndarray],
     confidence: np.ndarray,
     status: np.ndarray,
     ids: np.ndarray,
     tally: Tally,
 ) -> None:
+    """That confidence and status are what the logits and log odds, float32 [n] each, give."""
     assert expected.fit is not None
+    logit, odds = numbers
     with np.errstate(invalid="ignore"):
-        off = ~(np.abs(apply_fit(expected.fit, logit) - confidence) <= TOLERANCE)
+        wanted, _ = judge(expected.fit, expected.accepted, expected.tentative, logit, odds)
+        off = ~(np.abs(wanted - confidence) <= TOLERANCE)
     known = mine & np.isfinite(logit) & ~np.isnan(confidence)
+    if expected.fit.axis is not None:
+        known &= np.isfinite(odds)
     tally.rows(known & off, "whose confidence is not what their logit and fit give", ids)
     right = status_codes(confidence, expected.accepted, expected.tentative)
+    if expected.fit.no_signal:
+        right = np.minimum(right, np.int8(REJECTED))
     tally.rows(known & (right != status), "whose status is not what their definition's thresholds give", ids)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally
+from colonnade.engine.fit_choice import row_fit
 from colonnade.engine.settings import Model
 from colonnade.engine.tables import vectors_of
 
@@ -19,7 +22,7 @@ __all__ = ["CHECKS", "ImageRows", "VectorRows"]
 _STATES = ["ok", "unreadable", "missing"]
 _SOURCES = ["file", "import"]
 _POLICIES = ["policy", "audit", "imported"]
-_KINDS = ["attribute", "background"]
+_KINDS = ["attribute", "background", "phrase"]
 _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be (float32, or float16 at its import)."""
 
@@ -120,17 +123,19 @@ def _check_calibration(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> 
     models = batch.column("model").to_pylist()
     tally.rows(np.array([models.count(m) > 1 or not m for m in models], bool), "of a model that another has")
     tally.rows(_null(batch, "method"), "without a method")
-    center, scale = (
-        np.asarray(batch.column(name).to_numpy(zero_copy_only=False), dtype=np.float64)
-        for name in ("center", "scale")
-    )
-    tally.rows(
-        ~(np.isfinite(center) & np.isfinite(scale) & (scale > 0)), "whose center or scale is no number"
-    )
-    fits = batch.column("fit").to_pylist()
-    tally.rows(
-        np.array([fit is not None and not _is_json(fit) for fit in fits], bool), "whose fit is not JSON"
-    )
+    wrong = [_fit_fault(row) for row in batch.to_pylist()]
+    for fault in dict.fromkeys(filter(None, wrong)):
+        tally.rows(np.array([one == fault for one in wrong], bool), fault)
+
+
+def _fit_fault(row: Mapping[str, Any]) -> str | None:
+    try:
+        row_fit(row, "it")
+    except StoreError:
+        return "whose center or scale is no number" if row["method"] == "fixed" else "whose fit is damaged"
+    if row["fit"] is not None and not _is_json(row["fit"]):
+        return "whose fit is not JSON"
+    return None
 
 
 def _check_set(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:

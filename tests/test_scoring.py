@@ -35,6 +35,17 @@ def test_logit_is_scale_times_cosine_plus_bias(bias: float) -> None:
     assert np.allclose(found, wanted, atol=1e-4)
 
 
+def test_a_logit_depends_on_its_own_vectors_alone() -> None:
+    images, attributes = vectors(2500, 512), vectors(40, 512, seed=1)
+    model = Model("m", "", 512, 100.0, -3.0)
+    together = logits(images, attributes, model)
+    for image, attribute in ((0, 0), (1023, 15), (1024, 16), (2499, 39)):
+        alone = logits(images[image : image + 1], attributes[attribute : attribute + 1], model)
+        assert alone[0, 0] == together[image, attribute]
+    assert np.array_equal(logits(images[::-1], attributes[::-1], model)[::-1, ::-1], together)
+    assert logits(images[:0], attributes, model).shape == (0, 40)
+
+
 def test_rows_keep_what_is_unknown() -> None:
     codes = np.array([ACCEPTED, TENTATIVE, REJECTED, UNKNOWN], np.int8)
     confidence = np.array([0.9, 0.6, 0.1, np.nan], np.float32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -180,11 +181,10 @@ def _in_words(item: Explanation) -> list[str]:
     ]
     if item.logit is not None and item.fit is not None:
         lines += [f"  prompt       {prompt}" for prompt in item.prompts]
-        center, scale = item.fit["center"], item.fit["scale"]
-        lines += [
-            f"  logit        {item.logit:.4f}",
-            f"  calibration  {item.fit['method']}: 1 / (1 + exp(-(logit - {center:g}) / {scale:g}))",
-        ]
+        lines.append(f"  logit        {item.logit:.4f}")
+        if item.log_odds is not None:
+            lines.append(f"  log odds     {item.log_odds:.4f}")
+        lines.append(f"  calibration  {_calibration(item.fit)}")
     if item.thresholds is not None:
         accepted, tentative = item.thresholds["accepted"], item.thresholds["tentative"]
         lines.append(f"  thresholds   accepted from {accepted:g}, tentative from {tentative:g}")
@@ -192,6 +192,15 @@ def _in_words(item: Explanation) -> list[str]:
     lines += [f"  model        {item.model}", f"  definition   {item.definition}"]
     lines.append(f"  stale        {item.stale}" if item.stale else "  fresh")
     return lines
+
+
+def _calibration(fit: Mapping[str, Any]) -> str:
+    """A stored fit as the formula that made the confidence."""
+    method = fit["method"]
+    if method == "fixed":
+        return f"{method}: 1 / (1 + exp(-(logit - {fit['center']:g}) / {fit['scale']:g}))"
+    formula = f"{method}: 1 / (1 + exp(-{fit['slope']:g} (log odds - {fit['cut']:g})) / 4)"
+    return formula + (", at most 0.49: no signal in this collection" if fit["no_signal"] else "")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,190 @@
+"""Which fit an attribute has: the one that is stored, one that must be made first, or the model's own for want of it.
+
+An attribute for which nothing is stored is `auto`. A stored fit stays until somebody fits anew, or until the prompts,
+the model or the background that it was fitted with are others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from colonnade.engine.background import MINIMUM_PHRASES, BackgroundState, background_state
+from colonnade.engine.calibration import Fit, default_fit
+from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.fit_document import fit_from_text
+from colonnade.engine.prompts import ATTRIBUTE, read_vectors
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.tables import read_footer, read_table
+from colonnade.engine.vocabulary import Vocabulary
+
+__all__ = [
+    "MINIMUM_IMAGES",
+    "Choice",
+    "Grounds",
+    "StoredRow",
+    "choose",
+    "read_grounds",
+    "stored_row",
+    "vectors_digest",
+]
+
+MINIMUM_IMAGES = 200
+"""Fewer embedded images are no collection to fit `auto` on."""
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What fits under a model depend on besides the attribute."""
+
+    model: Model
+    prompts: Mapping[str, np.ndarray] = field(repr=False)
+    """Prompt -> unit vector float32 [D], of those that are stored."""
+    background: BackgroundState
+    embedded: int
+    """Images with a vector of the model."""
+    encodes: bool = True
+    """Whether phrases without a vector can be encoded; False once that was tried in vain."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no `auto` fit can be made, in words; None if one can."""
+        if self.model.spec == "demo":
+            return "the demo model brings its own fits"
+        if self.embedded < MINIMUM_IMAGES:
+            return f"{self.embedded:,} embedded images; auto needs {MINIMUM_IMAGES}"
+        if len(self.background.texts) < MINIMUM_PHRASES:
+            return f"{len(self.background.texts)} background phrases; auto needs {MINIMUM_PHRASES}"
+        if self.background.lacking and not (self.model.spec and self.encodes):
+            return "no vectors of background phrases; import them: colonnade import embeddings --background"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The fit of an attribute, and what is to be done about it."""
+
+    fit: Fit
+    """The one to apply; while a new one has to be made, the model's own."""
+    to_make: str | None = None
+    """Why a new fit has to be made first; None if not."""
+    fallback: str | None = None
+    """Why the attribute has the model's `fixed` fit instead of `auto`."""
+    previous: Fit | None = None
+    """What is stored for this model, whether or not it still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row of `calibrations`."""
+
+    fit: Fit
+    fitted_at: datetime | None
+
+
+def read_grounds(snapshot: Snapshot, vocabulary: Vocabulary, model: Model, *, images: int = 0) -> Grounds:
+    """The grounds in a snapshot.
+
+    Args:
+        images: how many will be embedded, where none is yet.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    stored = read_vectors(snapshot, model)
+    embedded = sum(read_footer(file).rows for file in snapshot.files("embeddings", model.key))
+    return Grounds(
+        model=model,
+        prompts={text: vector for (text, kind), vector in stored.items() if kind == ATTRIBUTE},
+        background=background_state(vocabulary, stored),
+        embedded=embedded or images,
+    )
+
+
+def stored_row(snapshot: Snapshot, code: str, model: Model) -> StoredRow | None:
+    """What is stored for an attribute under a model.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    for row in read_table("calibrations", snapshot.files("calibrations", code)).to_pylist():
+        if row["model"] == model.key:
+            return StoredRow(row_fit(row, code), row["fitted_at"])
+    return None
+
+
+def row_fit(row: Mapping[str, Any], code: str) -> Fit:
+    """The fit of a row of `calibrations`.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    if row["method"] == "fixed":
+        try:
+            return Fit("fixed", row["center"], row["scale"], chosen=True)
+        except (InputError, TypeError):
+            raise StoreError(
+                f"the stored calibration of {code} is damaged; `colonnade calibration fit {code}` makes it anew"
+            ) from None
+    return fit_from_text(row["fit"], code)
+
+
+def vectors_digest(vectors: Sequence[np.ndarray]) -> str:
+    """16 hex digits that stand for an attribute's prompt vectors float32 [D], in order."""
+    digest = hashlib.sha256()
+    for vector in vectors:
+        digest.update(np.ascontiguousarray(vector, dtype="<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def choose(
+    grounds: Grounds,
+    stored: Fit | None,
+    prompts: Sequence[str],
+    logit: str,
+    known: Mapping[str, Mapping[str, Any]],
+) -> Choice:
+    """The fit of an attribute.
+
+    Args:
+        stored: the fit that is stored for it under the model.
+        logit: the hash of its logits' definition.
+        known: the definitions of the store.
+    """
+    if stored is not None and stored.method == "fixed":
+        return Choice(stored, previous=stored)
+    why = "not calibrated yet" if stored is None else _why_void(grounds, stored, prompts, logit, known)
+    if stored is not None and why is None:
+        return Choice(stored, previous=stored)
+    default = default_fit(grounds.model, prompts)
+    if grounds.obstacle is None:
+        return Choice(default, to_make=why, previous=stored)
+    return Choice(default, fallback=grounds.obstacle, previous=stored)
+
+
+def _why_void(
+    grounds: Grounds,
+    stored: Fit,
+    prompts: Sequence[str],
+    logit: str,
+    known: Mapping[str, Mapping[str, Any]],
+) -> str | None:
+    """Why a stored fit of method `auto` or `labels` no longer holds; None if it does."""
+    of = stored.base.logit if stored.base is not None else stored.logit
+    if of != logit:
+        before = known.get(str(of), {}).get("prompts")
+        return "prompt changed" if before is None or before != list(prompts) else "model settings changed"
+    if stored.base is None:
+        return None
+    vectors = [grounds.prompts[prompt] for prompt in prompts if prompt in grounds.prompts]
+    if len(vectors) == len(prompts) and vectors_digest(vectors) != stored.base.vector:
+        return "prompt vectors changed"
+    if grounds.background.digest != stored.base.background:
+        return "background changed"
+    return None

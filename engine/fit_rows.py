@@ -1,0 +1,56 @@
+"""Rows of the `calibrations` table: one a model in each attribute's partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from colonnade.engine.calibration import Fit
+from colonnade.engine.fit_document import fit_text
+from colonnade.engine.settings import Model
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage
+from colonnade.engine.tables import SCHEMAS, read_table
+
+__all__ = ["stage_fits"]
+
+
+def stage_fits(stage: Stage, live: Snapshot, fits: Mapping[str, Fit | None], model: Model) -> tuple[str, ...]:
+    """Stage fits of attributes under a model (None: nothing stored); returns the codes that change.
+
+    The commit is refused if one of these attributes has another row by then than in `live`.
+    """
+    changed = []
+    for code, fit in fits.items():
+        files = live.cell("calibrations", code, 0)
+        rows = read_table("calibrations", files).to_pylist()
+        kept = [row for row in rows if row["model"] != model.key]
+        new = [_row(model, fit)] if fit is not None else []
+        if [_essence(row) for row in new] == [_essence(row) for row in rows if row["model"] == model.key]:
+            continue
+        changed.append(code)
+        ordered = sorted(kept + new, key=lambda row: str(row["model"]))
+        data = pa.Table.from_pylist(ordered, schema=SCHEMAS["calibrations"])
+        stage.replace("calibrations", code, 0, data, read=files)
+    return tuple(changed)
+
+
+def _row(model: Model, fit: Fit) -> dict[str, Any]:
+    return {
+        "model": model.key,
+        "method": fit.method,
+        "center": fit.center,
+        "scale": fit.scale,
+        "fitted_at": datetime.now(UTC),
+        "fit": fit_text(fit),
+    }
+
+
+def _essence(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """What makes a row another: for `fixed` its two numbers, for the others the whole document."""
+    if row["method"] == "fixed":
+        return row["method"], row["center"], row["scale"]
+    return row["method"], row["fit"]

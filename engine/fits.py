@@ -1,0 +1,194 @@
+"""Making fits: `auto` on a sample of the collection, and `labels` on top of it or of the fit there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from colonnade.engine.answers import Answers, read_answers
+from colonnade.engine.auto_axis import log_odds
+from colonnade.engine.auto_fit import SAMPLE, fit_auto, image_spread
+from colonnade.engine.background_stats import background_stats
+from colonnade.engine.calibration import AutoBase, Fit, LabelPart
+from colonnade.engine.errors import InputError
+from colonnade.engine.fit_choice import Grounds, vectors_digest
+from colonnade.engine.fit_document import axis_digest
+from colonnade.engine.label_fit import fit_labels
+from colonnade.engine.provenance import logit_definition
+from colonnade.engine.sampling import draw, embedded_ids, fetch
+from colonnade.engine.scoring import attribute_vector, logits
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stored_odds import stored_log_odds
+
+__all__ = ["SAMPLE", "FitOrder", "make_fits", "with_labels", "without_labels"]
+
+
+@dataclass(frozen=True, slots=True)
+class FitOrder:
+    """An attribute to be fitted."""
+
+    code: str
+    prompts: tuple[str, ...]
+    method: str | None = None
+    """auto or labels; None: labels if there are enough of them, else auto."""
+    chosen: bool = False
+    """Whether somebody asked for it."""
+    keep: Fit | None = None
+    """For labels: the fit that stays below them; None: a new one."""
+
+
+def make_fits(
+    snapshot: Snapshot,
+    grounds: Grounds,
+    orders: Sequence[FitOrder],
+    *,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> dict[str, Fit]:
+    """Code -> new fit. A fit depends on its own attribute alone, not on which others are made with it.
+
+    Args:
+        grounds: with every prompt's vector and, unless all orders keep a fit, the whole background.
+        sample: the most images that an `auto` fit looks at.
+        progress: called after each fit.
+
+    Raises:
+        InputError: `labels` was asked for, and there are too few of them.
+    """
+    every = embedded_ids(snapshot, grounds.model)
+    answers = {order.code: read_answers(snapshot, order.code).of(every) for order in orders}
+    for order in orders:
+        if order.method == "labels" and not answers[order.code].enough:
+            raise InputError(
+                f"{order.code}: {len(answers[order.code].ids)} labels; two of each kind or ten in all are needed: "
+                f"colonnade review {order.code}"
+            )
+    made = {}
+    anew = [order for order in orders if order.keep is None]
+    bases = (
+        _auto_fits(snapshot, grounds, anew, answers, draw(every, sample, seed), seed, progress)
+        if anew
+        else {}
+    )
+    for order in orders:
+        if order.keep is None:
+            made[order.code] = bases[order.code]
+            continue
+        odds = stored_log_odds(
+            snapshot, grounds, order.code, order.prompts, order.keep, answers[order.code].ids
+        )
+        logit = logit_definition(grounds.model, order.prompts).hash
+        made[order.code] = with_labels(order.keep, answers[order.code], odds, logit, chosen=order.chosen)
+        progress()
+    return made
+
+
+def _auto_fits(
+    snapshot: Snapshot,
+    grounds: Grounds,
+    orders: Sequence[FitOrder],
+    answers: Mapping[str, Answers],
+    sampled: np.ndarray,
+    seed: int,
+    progress: Callable[[], None],
+) -> dict[str, Fit]:
+    """New `auto` fits, with the labels on top where they are enough and wanted."""
+    background, model = grounds.background.background, grounds.model
+    labelled = [answers[order.code].ids for order in orders if _wants_labels(order, answers)]
+    ids = np.unique(np.concatenate([sampled, *labelled]))
+    vectors = fetch(snapshot, model, ids)
+    if background is None:
+        raise InputError(f"model {model.key}: {grounds.obstacle or 'no background phrases'}")
+    stats = background_stats(vectors, background, model)
+    drawn = np.searchsorted(ids, sampled)
+    whole = len(drawn) == len(ids)
+    sample, sample_stats = (vectors, stats) if whole else (vectors[drawn], stats.take(drawn))
+    spread = image_spread(sample)
+    made = {}
+    for order in orders:
+        prompts = [grounds.prompts[prompt] for prompt in order.prompts]
+        vector = attribute_vector(np.stack(prompts))
+        of_all = logits(vectors, vector[None], model)[:, 0]
+        found = fit_auto(sample, of_all[drawn], sample_stats, vector, background, seed=seed, spread=spread)
+        base = AutoBase(
+            axis=found.axis,
+            cut=float(found.cut),
+            slope=float(found.slope),
+            no_signal=bool(found.no_signal),
+            logit=logit_definition(model, order.prompts).hash,
+            vector=vectors_digest(prompts),
+            background=background.digest,
+            count=int(found.count),
+            embedded=grounds.embedded,
+            snapshot=snapshot.number,
+            seed=seed,
+            metrics=dict(found.metrics),
+            quantiles=tuple(float(value) for value in found.quantiles),
+            competing=tuple((str(phrase), float(share)) for phrase, share in found.competing),
+        )
+        fit = auto_fit(base, chosen=order.chosen and order.method == "auto")
+        if _wants_labels(order, answers):
+            some = answers[order.code]
+            rows = np.searchsorted(ids, some.ids)
+            odds = log_odds(found.axis, vectors[rows], of_all[rows], stats.take(rows))
+            fit = with_labels(fit, some, odds, base.logit, chosen=order.chosen)
+        made[order.code] = fit
+        progress()
+    return made
+
+
+def _wants_labels(order: FitOrder, answers: Mapping[str, Answers]) -> bool:
+    return order.method != "auto" and answers[order.code].enough
+
+
+def auto_fit(base: AutoBase, *, chosen: bool = False) -> Fit:
+    """The fit that a base is without labels."""
+    return Fit(
+        "auto",
+        chosen=chosen,
+        cut=base.cut,
+        slope=base.slope,
+        no_signal=base.no_signal,
+        axis=axis_digest(base.axis.as_json()),
+        background=base.background,
+        base=base,
+    )
+
+
+def without_labels(fit: Fit) -> Fit:
+    """The fit below people's answers and cuts set by hand."""
+    if fit.base is not None:
+        return auto_fit(fit.base)
+    return Fit("fixed", fit.center, fit.scale)
+
+
+def with_labels(fit: Fit, answers: Answers, odds: np.ndarray, logit: str, *, chosen: bool = False) -> Fit:
+    """A fit moved by people's answers.
+
+    Args:
+        fit: of any method; its axis stays, and what labels did to it before is forgotten.
+        odds: float32 [n], the log odds of the answers' images on that axis.
+        logit: the hash of the definition of the attribute's logits.
+    """
+    below = without_labels(fit)
+    part = fit_labels(odds.astype(np.float64) - below.cut, answers.present)
+    return Fit(
+        "labels",
+        below.center,
+        below.scale,
+        chosen=chosen,
+        cut=below.cut + part.delta,
+        slope=part.slope,
+        no_signal=below.no_signal and not answers.present.any(),
+        axis=below.axis,
+        background=below.background,
+        logit=logit,
+        base=below.base,
+        labels=LabelPart(
+            part.delta, part.slope, part.delta_sd, part.delta_low, part.delta_high, part.lapse, part.present,
+            part.absent,
+        ),
+    )  # fmt: skip
