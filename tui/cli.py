@@ -23,6 +23,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "status": ("status", "explain"),
     "query": ("query", "sql", "export"),
     "search": ("search", "similar"),
+    "map": ("map",),
     "vocab": ("vocab",),
     "calibration": ("calibration",),
     "labels": ("labels",),
@@ -30,6 +31,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "jobs": ("jobs",),
     "upkeep": ("verify", "gc", "compact", "snapshots", "restore", "diff", "drop", "forget"),
     "demo": ("demo",),
+    "ui": ("ui",),
 }
 """Module of colonnade.tui.commands -> its commands, in the order in which --help shows them."""
 
