@@ -1,0 +1,254 @@
+"""The app: its screens as modes, what they share, the session, and how it starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding
+from textual.screen import Screen
+
+from colonnade.tui.frames import FrameKeeper
+from colonnade.tui.keys import Configuration, action
+from colonnade.tui.screens.base import BaseScreen, one_line
+from colonnade.tui.screens.registry import FIRST_RUN, SCREENS, entry, make_screen
+from colonnade.tui.theme import THEME_NAMES, chosen_theme, terminal_has_16_colours, themes
+
+if TYPE_CHECKING:
+    from colonnade.engine.jobs import JobRecord
+    from colonnade.tui.session import Session
+    from colonnade.tui.session_model import Overview
+    from colonnade.tui.watcher import Watcher
+
+__all__ = ["ColonnadeApp"]
+
+
+class ColonnadeApp(App[None]):
+    """The terminal app on one store.
+
+    Args:
+        store: the store's folder, or where a new one may be made.
+        configuration: what the user's file says.
+    """
+
+    CSS_PATH = "app.tcss"
+    TITLE = "colonnade"
+    ENABLE_COMMAND_PALETTE = False
+    MODES: ClassVar = {screen.name: partial(make_screen, screen.name) for screen in (*SCREENS, FIRST_RUN)}
+    BINDINGS: ClassVar = [
+        *(
+            action(
+                f"app.{screen.name}",
+                screen.key,
+                f"app.open_screen('{screen.name}')",
+                f"screen: {screen.name}",
+            )
+            for screen in SCREENS
+        ),
+        action("app.back", "escape", "app.back", "back"),
+        action("app.help", "question_mark,f1", "app.help", "keys of this screen"),
+        action("app.palette", "colon,ctrl+p", "app.palette", "find an action by its words"),
+        action("app.theme", "ctrl+t", "app.next_theme", "next colours"),
+        action("app.redraw", "ctrl+l", "app.redraw", "draw everything again"),
+        action("app.suspend", "ctrl+z", "app.suspend_process", "suspend; fg comes back", priority=True),
+        action("app.quit", "q,ctrl+q", "app.leave", "quit; jobs go on"),
+        Binding(
+            "ctrl+c",
+            "app.interrupt",
+            show=False,
+            priority=True,
+            id="app.interrupt",
+            description="how to quit",
+        ),
+    ]
+
+    def __init__(self, store: Path, configuration: Configuration | None = None) -> None:
+        self.configuration = configuration or Configuration()
+        self.store = store
+        has_store = (store / "colonnade.toml").is_file()
+        self.DEFAULT_MODE = "browse" if has_store else FIRST_RUN.name  # type: ignore[misc]
+        super().__init__(ansi_color=True if terminal_has_16_colours() else None)
+        self.animation_level = "none"
+        self.session: Session | None = None
+        """The session, from when the store is open."""
+        self.overview: Overview | None = None
+        """The store at a glance, as of the newest snapshot that was noticed."""
+        self.frames = FrameKeeper()
+        self.jobs: tuple[JobRecord, ...] = ()
+        self._watcher: Watcher | None = None
+        self._before: list[str] = []
+        for theme in themes():
+            self.register_theme(theme)
+        self.theme = chosen_theme(self.configuration.theme)
+        self.set_keymap(dict(self.configuration.keys))
+
+    # the session
+
+    def on_ready(self) -> None:
+        self._install_signals()
+        for problem in self.configuration.problems[:1]:
+            self.base_screen.warn(problem)
+        if self.current_mode != FIRST_RUN.name:
+            self.open_session()
+
+    def open_session(self) -> None:
+        """Open the store in a thread and tell the screens; comes after the first frame."""
+        store = self.store
+
+        def work() -> tuple[Session, Overview]:
+            from colonnade.tui.session import Session as RealSession
+
+            session = RealSession(store)
+            return session, session.overview()
+
+        self.base_screen.background("session", work, self._opened, failed=self._not_opened)
+
+    def _opened(self, opened: tuple[Session, Overview]) -> None:
+        from colonnade.tui.watcher import Watcher
+
+        self.session, self.overview = opened
+        session = self.session
+        self._watcher = Watcher(session, self.call_from_thread, self._snapshot_moved, self._jobs_moved)
+        self._watcher.start()
+        for screen in self.open_screens():
+            screen.get_ready()
+
+    def _not_opened(self, error: Exception) -> None:
+        self.base_screen.fail(
+            f"{one_line(error)} - q quits; `colonnade verify` tells what is wrong with a store"
+        )
+
+    def _snapshot_moved(self, overview: Overview) -> None:
+        self.overview = overview
+        for screen in self.open_screens():
+            screen.update_facts()
+            if screen.is_ready:
+                screen.snapshot_changed()
+
+    def _jobs_moved(self, records: Sequence[JobRecord]) -> None:
+        self.jobs = tuple(records)
+        for screen in self.open_screens():
+            if screen.is_ready:
+                screen.jobs_changed(self.jobs)
+
+    def facts(self, name: str) -> tuple[tuple[str, ...], str]:
+        """What a header line shows: at the left, most important first, and at the right."""
+        title = f"{entry(name).key} {name}".strip().replace("_", " ")
+        session, overview = self.session, self.overview
+        if session is None or overview is None:
+            return (title, self.store.name or str(self.store)), ""
+        facts = (
+            title,
+            session.name,
+            f"{overview.images:,} images",
+            f"{overview.attributes:,} attributes",
+            f"snapshot {overview.snapshot}",
+            *(() if session.writable else ("read-only",)),
+        )
+        return facts, overview.model or "no model"
+
+    # going about
+
+    @property
+    def base_screen(self) -> BaseScreen:
+        """The screen in front, or that under a panel."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, BaseScreen))
+
+    def open_screens(self) -> list[BaseScreen]:
+        """The screens that were opened so far."""
+        return [
+            screen
+            for stack in self._screen_stacks.values()
+            for screen in stack
+            if isinstance(screen, BaseScreen)
+        ]
+
+    def action_open_screen(self, name: str) -> None:
+        self.open_screen(name)
+
+    def open_screen(self, name: str) -> None:
+        """Go to a screen; Esc comes back."""
+        if name == self.current_mode:
+            return
+        if self.current_mode == FIRST_RUN.name and self.session is None:
+            self.base_screen.warn("there is no store yet: make it here first")
+            return
+        if not entry(name).present:
+            self.base_screen.warn(f"the screen {name} is not part of this installation")
+            return
+        self._before = [mode for mode in self._before if mode != name][-16:]
+        if self.current_mode != FIRST_RUN.name:
+            self._before.append(self.current_mode)
+        self.switch_mode(name)
+
+    def action_back(self) -> None:
+        if self.base_screen.go_back():
+            return
+        if self._before:
+            self.switch_mode(self._before.pop())
+
+    def action_help(self) -> None:
+        from colonnade.tui.widgets.help_panel import toggle_help
+
+        toggle_help(self.base_screen)
+
+    def action_palette(self) -> None:
+        from colonnade.tui.widgets.palette import open_palette
+
+        open_palette(self.base_screen)
+
+    def action_next_theme(self) -> None:
+        names = list(THEME_NAMES.values())
+        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        self.base_screen.say(f"colours: {self.theme}")
+
+    def action_redraw(self) -> None:
+        self.frames.forget()
+        self.screen.refresh()
+
+    # ending
+
+    def action_interrupt(self) -> None:
+        self.base_screen.say("q quits (Esc first, out of a text field); jobs go on")
+
+    def action_leave(self) -> None:
+        self.leave()
+
+    def leave(self, code: int = 0) -> None:
+        """End the app: every screen saves what it has, jobs go on."""
+        for screen in self.open_screens():
+            if screen.is_ready:
+                screen.closing()
+        if self._watcher is not None:
+            self._watcher.stop()
+        self.exit(return_code=code)
+
+    def close_session(self) -> None:
+        """Let go of the store; after the terminal is given back."""
+        if self.session is not None:
+            self.session.close()
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._on_signal, number)
+            except (RuntimeError, ValueError, NotImplementedError):  # not the main thread: a test
+                return
+
+    def _on_signal(self, number: int) -> None:
+        from colonnade.tui.watcher import end_soon
+
+        end_soon(128 + number)
+        self.leave(128 + number)
+
+    # drawing
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Send only the cells that changed."""
+        super()._display(screen, self.frames.changes(renderable, self))

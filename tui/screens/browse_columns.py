@@ -1,0 +1,62 @@
+"""How the columns of a result are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from colonnade.tui.widgets.cells import Cell
+from colonnade.tui.widgets.table_source import Column
+
+if TYPE_CHECKING:
+    from colonnade.tui.session_hits import Hits
+
+__all__ = ["result_columns"]
+
+_WIDTHS = {
+    "DOUBLE": 6,
+    "FLOAT": 6,
+    "TIMESTAMP": 16,
+    "BIGINT": 9,
+    "INTEGER": 7,
+    "UBIGINT": 9,
+    "BOOLEAN": 5,
+}
+
+
+def result_columns(hits: Hits) -> tuple[Column, ...]:
+    """A column for each of a result's but the image's id."""
+    columns = []
+    for index, (name, kind) in enumerate(zip(hits.columns, hits.types, strict=True)):
+        if name == "image_id":
+            continue
+        kind = kind.partition("(")[0]
+        number = kind in _WIDTHS and kind != "TIMESTAMP"
+        width = 0 if name == "path" else max(_WIDTHS.get(kind, 12), min(len(name) + 1, 16))
+        columns.append(
+            Column(
+                name,
+                name,
+                width,
+                "right" if number else "left",
+                _decimal if kind in ("DOUBLE", "FLOAT") else _any,
+                "left" if name == "path" else "right",
+                index,
+            )
+        )
+    return tuple(columns)
+
+
+def _decimal(value: Any) -> str | Cell:
+    """A confidence without its zero; a number that is none with what it takes."""
+    if value is None:
+        return Cell("-", "dim")
+    return f"{value:.2f}".removeprefix("0") if 0 <= value < 1 else f"{value:.2f}"
+
+
+def _any(value: Any) -> str | Cell:
+    if value is None:
+        return Cell("-", "dim")
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

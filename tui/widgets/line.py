@@ -1,0 +1,55 @@
+"""A line of outside text, without markup."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from colonnade.tui.widgets.cells import fit
+
+__all__ = ["TextLine", "TextLines"]
+
+
+class TextLines(Widget):
+    """Lines of text, each cut to the width; safe for text from outside."""
+
+    DEFAULT_CSS = """
+    TextLines { height: auto; width: 1fr; }
+    """
+
+    def __init__(
+        self, lines: tuple[str, ...] = (), *, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.lines = lines
+
+    def show(self, lines: tuple[str, ...]) -> None:
+        """Show other lines."""
+        if lines != self.lines:
+            longer = len(lines) != len(self.lines)
+            self.lines = lines
+            self.refresh(layout=longer and self.styles.is_auto_height)
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        return len(self.lines)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        text = self.lines[y] if y < len(self.lines) else ""
+        return Strip([Segment(fit(text, width), self.rich_style)], width)
+
+
+class TextLine(TextLines):
+    """One line of text."""
+
+    DEFAULT_CSS = """
+    TextLine { height: 1; width: 1fr; }
+    """
+
+    def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__((text,), id=id, classes=classes)
+
+    def tell(self, text: str) -> None:
+        """Show another text."""
+        self.show((text,))

@@ -1,0 +1,107 @@
+"""A panel at the bottom that asks for a text, with what may be picked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widget import Widget
+from textual.widgets import Input
+
+from colonnade.tui.keys import action
+from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
+
+__all__ = ["Prompt"]
+
+Choices = Callable[[str], Iterable[tuple[str, str]]]
+
+
+class Prompt(Vertical):
+    """Asks for a text; enter answers with it, or with the choice under the cursor; Esc answers nothing.
+
+    Args:
+        title: what is asked for.
+        then: is called with the answer, after the panel has gone.
+        choices: (value, words) for what is typed; the cursor picks one with up and down.
+        back: what gets the focus afterwards.
+    """
+
+    DEFAULT_CSS = """
+    Prompt { dock: bottom; height: auto; max-height: 12; background: $panel; }
+    Prompt.-with-choices { height: 12; }
+    Prompt > TextLine { background: $panel; text-style: bold; }
+    Prompt > WindowTable { height: 1fr; background: $panel; }
+    Prompt > Input { height: 1; border: none; padding: 0 1; background: $surface; }
+    BaseScreen.-flat Prompt.-with-choices { height: 5; }
+    """
+    BINDINGS: ClassVar = [
+        action("prompt.cancel", "escape", "cancel", "leave without an answer", priority=True),
+        action("prompt.up", "up,ctrl+p", "pick(-1)", "choice above", priority=True),
+        action("prompt.down", "down,ctrl+n", "pick(1)", "choice below", priority=True),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        then: Callable[[str], None],
+        *,
+        value: str = "",
+        choices: Choices | None = None,
+        back: Widget | None = None,
+    ) -> None:
+        super().__init__(classes="-with-choices" if choices else None)
+        self._title, self._then, self._value = title, then, value
+        self._choices, self._back = choices, back
+
+    def compose(self) -> ComposeResult:
+        yield TextLine(self._title)
+        field = Input(self._value, select_on_focus=False, compact=True)
+        field.cursor_blink = False
+        yield field
+        if self._choices is not None:
+            table = WindowTable((Column("value", "", 24), Column("words", "")), heading=False)
+            table.can_focus = False
+            yield table
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self._list(self._value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._list(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        answer = event.value
+        if self._choices is not None:
+            table = self.query_one(WindowTable)
+            if table.values is not None:
+                answer = str(table.values[-1])
+        self._end()
+        self._then(answer)
+
+    def on_window_table_chosen(self, event: WindowTable.Chosen) -> None:
+        event.stop()
+        self._end()
+        self._then(str(event.values[-1]))
+
+    def action_pick(self, step: int) -> None:
+        if self._choices is not None:
+            self.query_one(WindowTable).action_move(step)
+
+    def action_cancel(self) -> None:
+        self._end()
+
+    def _list(self, typed: str) -> None:
+        if self._choices is not None:
+            rows = [(value, words, value) for value, words in self._choices(typed)]
+            self.query_one(WindowTable).show(ListSource(rows))
+
+    def _end(self) -> None:
+        if self._back is not None and self._back.is_attached:
+            self._back.focus()
+        self.remove()
