@@ -111,10 +111,8 @@ class Matcher:
                     return _compare(floats, sign if wanted else _OPPOSITES[sign], value)
             case Between(Operand("confidence" | "logit") as tested, low, high, negated):
                 floats = self._floats(tested)
-                if not floats.odd and negated is wanted:
-                    return _compare(floats, "<", low) | _compare(floats, ">", high)
                 if not floats.odd:
-                    return _compare(floats, ">=", low) & _compare(floats, "<=", high)
+                    return _within(floats, low, high, negated is not wanted)
             case In(Operand("confidence" | "logit") as tested, values, negated):
                 floats = self._floats(tested)
                 if not floats.odd:
@@ -163,6 +161,16 @@ class Matcher:
             places, known = self.base.places(np.asarray(ids))
             found[places[known]] = True
         return found
+
+
+def _within(floats: Floats, low: Any, high: Any, inside: bool) -> np.ndarray:
+    """Where a value is between two numbers, or is outside."""
+    found: np.ndarray
+    if inside:
+        found = _compare(floats, ">=", low) & _compare(floats, "<=", high)
+    else:
+        found = _compare(floats, "<", low) | _compare(floats, ">", high)
+    return found
 
 
 def _among(floats: Floats, values: Sequence[Any], inside: bool) -> np.ndarray:
