@@ -43,6 +43,7 @@ __all__ = [
     "active_model",
     "base_attribute",
     "cut_of",
+    "derived_from",
     "list_fits",
     "preview_fit",
     "refresh",
@@ -176,13 +177,13 @@ def refresh(
     written: tuple[str, ...] = ()
     if ready:
         written = tag(store, codes=ready, on_conflict=on_conflict).attributes
-    above = _derived_from(vocabulary, [work.code for work in work if work.code not in waiting])
+    above = derived_from(vocabulary, [work.code for work in work if work.code not in waiting])
     if above:
         written += derive_attributes(store, codes=above, on_conflict=on_conflict)
     return written, waiting
 
 
-def _derived_from(vocabulary: Vocabulary, codes: Sequence[str]) -> list[str]:
+def derived_from(vocabulary: Vocabulary, codes: Sequence[str]) -> list[str]:
     """The derived attributes that use one of the codes, directly or not."""
     rules = {attribute.code: attribute.rule for attribute in vocabulary.derived}
     reached = set(codes)

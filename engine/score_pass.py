@@ -18,7 +18,7 @@ from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.tables import read_embeddings, read_files
 from colonnade.engine.vocabulary import Thresholds, Vocabulary
 
-__all__ = ["CellScores", "ScorePass"]
+__all__ = ["CellScores", "Emit", "ScorePass"]
 
 _ATTRIBUTES_A_PASS = 64
 

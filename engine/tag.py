@@ -5,7 +5,7 @@ An attribute that has no fit yet, or whose fit no longer holds, is fitted first;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,21 +13,27 @@ from colonnade.engine.calibration import Fit
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.fit_choice import Grounds, read_grounds
 from colonnade.engine.fit_rows import stage_fits
-from colonnade.engine.freshness import AttributeWork, CellWork, base_work, cell_states
-from colonnade.engine.provenance import read_definitions, store_definitions
-from colonnade.engine.scoring import scores_table
+from colonnade.engine.freshness import AttributeWork, base_work, cell_states
+from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.stage import conflict_retries, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.texts import Encoded, PhrasesError, encode_for, stage_texts
+from colonnade.engine.tag_stage import completed, stage_work
+from colonnade.engine.texts import (
+    Encoded,
+    PhrasesError,
+    encode_for,
+    missing_phrases,
+    missing_prompts,
+    stage_texts,
+)
 from colonnade.engine.vocabulary import BaseAttribute, Vocabulary, nearest
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
-    from colonnade.engine.score_pass import CellScores
 
-__all__ = ["TagOutcome", "chosen_attributes", "completed", "plan_tag", "stage_work", "tag"]
+__all__ = ["TagOutcome", "chosen_attributes", "plan_tag", "tag"]
 
 _SHOWN = 8
 
@@ -137,7 +143,8 @@ def tag(
         if not work:
             return TagOutcome()
         try:
-            encoded = encode_for(vocabulary, grounds, work, encoded, load)
+            prompts, phrases = missing_prompts(vocabulary, grounds, work), missing_phrases(grounds, work)
+            encoded = encode_for(grounds, prompts, phrases, encoded, load)
         except PhrasesError as error:
             encodes = False
             tell(str(error))
@@ -205,72 +212,6 @@ def _new_fits(
             FitOrder(item.code, vocabulary.prompts(item.code), "auto" if asked else None, chosen=asked)
         )
     return make_fits(snapshot, grounds, orders, progress=progress)
-
-
-def completed(
-    snapshot: Snapshot,
-    vocabulary: Vocabulary,
-    grounds: Grounds,
-    work: Sequence[AttributeWork],
-    fits: Mapping[str, Fit],
-    *,
-    force: bool = False,
-) -> list[AttributeWork]:
-    """The work with the fits that were made for it, and with what they leave to do."""
-    known = read_definitions(snapshot)
-    embedded = cell_states(snapshot, "embeddings", grounds.model.key)
-    base = {attribute.code: attribute for attribute in vocabulary.base}
-    return [
-        base_work(snapshot, vocabulary, base[w.code], grounds, embedded, known, force=force, fit=fits[w.code])
-        if w.code in fits
-        else w
-        for w in work
-    ]
-
-
-def stage_work(
-    stage: Stage,
-    snapshot: Snapshot,
-    vocabulary: Vocabulary,
-    grounds: Grounds,
-    work: Sequence[AttributeWork],
-    progress: Callable[[], None],
-) -> None:
-    """Make what is stale and stage it, with its definitions.
-
-    Args:
-        grounds: with the vectors of the prompts and, where an axis needs it, of the background.
-    """
-    from colonnade.engine.score_pass import ScorePass
-
-    def emit(item: AttributeWork, cell: CellWork, scores: CellScores | None) -> None:
-        old = snapshot.cell("scores", item.code, cell.shard)
-        if scores is None:
-            stage.drop("scores", item.code, read=old)
-            return
-        rows = scores_table(
-            scores.ids,
-            logit=scores.logit,
-            log_odds=scores.log_odds,
-            confidence=scores.confidence,
-            status=scores.status,
-            label_source="clip_zero_shot",
-            model=grounds.model.key,
-            definition=item.definition.hash,
-        )
-        stage.replace("scores", item.code, cell.shard, rows, read=old)
-
-    run = ScorePass(
-        snapshot,
-        vocabulary,
-        grounds.model,
-        grounds.prompts,
-        grounds.background.background if any(w.fit and w.fit.axis for w in work) else None,
-        emit,
-        lambda shard, files: stage.require("embeddings", grounds.model.key, shard, read=files),
-    )
-    run.run(work, progress)
-    store_definitions(stage, [d for w in work for d in (w.logit, w.definition) if d is not None])
 
 
 def _tell(

@@ -60,22 +60,22 @@ def missing_phrases(grounds: Grounds, work: Sequence[AttributeWork]) -> tuple[st
 
 
 def encode_for(
-    vocabulary: Vocabulary,
     grounds: Grounds,
-    work: Sequence[AttributeWork],
+    prompts: Sequence[str],
+    phrases: Sequence[str],
     before: Encoded,
     load: Callable[[str], Embedder] | None = None,
 ) -> Encoded:
-    """The vectors that work needs and that are neither stored nor made `before`, with these.
+    """Vectors of texts that are not stored, as far as they were not made `before`, with those that were.
 
     Raises:
         PhrasesError: only background phrases lack a vector, and they cannot be encoded.
         ModelError: a prompt lacks one, and it cannot be encoded.
     """
-    prompts = [p for p in missing_prompts(vocabulary, grounds, work) if p not in before.prompts]
-    phrases = [p for p in missing_phrases(grounds, work) if p not in before.phrases]
+    prompts = [text for text in prompts if text not in before.prompts]
+    phrases = [text for text in phrases if text not in before.phrases]
     try:
-        made = encode_missing(grounds.model, list(dict.fromkeys([*prompts, *phrases])), load)
+        made = encode_missing(grounds.model, [*dict.fromkeys((*prompts, *phrases))], load)
     except ModelError as error:
         if prompts:
             raise

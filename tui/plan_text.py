@@ -32,9 +32,11 @@ def plan_lines(plan: Plan) -> list[str]:
                 f"  then scored for {count(plan.base_count, 'attribute')} and {plan.derived_count} derived: "
                 "no image is decoded for that"
             )
+    if plan.phrases_to_encode:
+        lines.append(f"{count(plan.phrases_to_encode, 'background phrase')} to encode, once for {plan.model}")
     for reason, works in _by_reason(plan.base):
-        prompts = _prompts(plan, works, reason)
-        lines.append(f"{_headline(reason, works)}: {prompts}, 0 images to decode{_rows(works)}")
+        costs = f"{_prompts(plan, works, reason)}, 0 images to decode{_to_calibrate(works)}{_rows(works)}"
+        lines.append(f"{_headline(reason, works)}: {costs}")
         lines.append(f"  {_codes(works)}")
     for reason, works in _by_reason(plan.derived):
         lines.append(
@@ -49,11 +51,25 @@ def plan_lines(plan: Plan) -> list[str]:
             f"{count(plan.images_without_encoder, 'image')} without a vector: {plan.model} was imported and cannot "
             "embed files; import theirs, or choose a model with `colonnade model use`"
         )
+    lines += proposal_lines(plan)
+    if plan.no_signal:
+        lines.append(f"no signal in this collection, nothing is accepted: {_some(plan.no_signal)}")
     if plan.orphans:
         lines.append(
             f"{count(len(plan.orphans), 'orphan')} (scored, no longer in the vocabulary; `drop` removes them): "
             + ", ".join(plan.orphans[:_SHOWN])
         )
+    return lines
+
+
+def proposal_lines(plan: Plan) -> list[str]:
+    """Fits that the collection has outgrown: a proposal, never work of a `sync`."""
+    lines = [
+        f"a new fit is proposed for {proposal.code}: {proposal.reason}; colonnade calibration fit {proposal.code}"
+        for proposal in plan.proposals[:_SHOWN]
+    ]
+    if len(plan.proposals) > _SHOWN:
+        lines.append(f"a new fit is proposed for {len(plan.proposals) - _SHOWN} more attributes")
     return lines
 
 
@@ -147,8 +163,16 @@ def _rows(works: Sequence[AttributeWork]) -> str:
     return f", {count(sum(work.rows for work in works), 'row')} to write"
 
 
+def _to_calibrate(works: Sequence[AttributeWork]) -> str:
+    number = sum(work.to_make is not None for work in works)
+    return f", {number:,} to calibrate" if number else ""
+
+
 def _codes(works: Sequence[AttributeWork]) -> str:
-    codes = [work.code for work in works]
+    return _some([work.code for work in works])
+
+
+def _some(codes: Sequence[str]) -> str:
     return ", ".join(codes[:_SHOWN]) + (
         f", ... and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
     )
@@ -165,6 +189,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "images_without_encoder": plan.images_without_encoder,
         "images_per_second": plan.images_per_second,
         "prompts_to_encode": list(plan.prompts_to_encode),
+        "phrases_to_encode": plan.phrases_to_encode,
+        "to_calibrate": list(plan.to_calibrate),
         "attributes": [
             {
                 "code": work.code,
@@ -175,5 +201,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             }
             for work in (*plan.base, *plan.derived)
         ],
+        "proposals": [
+            {"code": p.code, "reason": p.reason, "growth": p.growth, "drift": p.drift} for p in plan.proposals
+        ],
+        "no_signal": list(plan.no_signal),
         "orphans": list(plan.orphans),
     }

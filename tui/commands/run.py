@@ -106,6 +106,8 @@ def sync(
         ("embed", "unreadable", outcome.embed.failed),
         ("embed", "file not there or changed, left for the next sync", outcome.embed.left),
         ("tag", "prompts encoded", outcome.tag.encoded_prompts),
+        ("tag", "background phrases encoded", outcome.tag.encoded_phrases),
+        ("tag", "attributes calibrated", len(outcome.tag.fitted)),
         ("tag", "attributes scored", len(outcome.tag.attributes)),
         ("tag", "rows scored", outcome.tag.rows),
         ("derive", "attributes derived", len(outcome.derived)),
@@ -237,6 +239,7 @@ def tag(codes: CodesArgument = None, store: StoreOption = None, force: ForceOpti
             force=force,
             progress=lambda done, total: narrator.progress("tag", done, total, 0),
             on_conflict=narrator.say,
+            say=narrator.say,
         )
     _list_codes(outcome.attributes, "scored")
 
