@@ -39,7 +39,7 @@ __all__ = ["LEAST_IMAGES", "SAMPLE", "MapOutcome", "ProjectionState", "map_image
 
 LEAST_IMAGES = 5
 SAMPLE = 10_000
-"""Images that are fitted, if a collection has more. On two slow cores: 2 minutes and 0.5 GB."""
+"""Images that are fitted, if a collection has more. On two slow cores: a minute and 1.2 GB."""
 _SEED = 0
 
 Progress = Callable[[str, int, int], None]

@@ -18,8 +18,8 @@ __all__ = ["PLACING_NEIGHBOURS", "nearest_rows", "place"]
 PLACING_NEIGHBOURS = 10
 _REACH = 0.1
 """Radians: neighbours about this far apart on the map count as one group."""
-_BLOCK_CELLS = 16 << 20
-"""Cosines held at once (64 MiB)."""
+_BLOCK_CELLS = 4 << 20
+"""Cosines held at once (16 MiB)."""
 
 
 def place(

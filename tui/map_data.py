@@ -1,0 +1,126 @@
+"""What the map screen reads: where the images of the active model's map are, and what holds of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colonnade.engine.duck import duck_errors, parquet
+from colonnade.engine.errors import ColonnadeError
+from colonnade.tui.map_view import Points
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from colonnade.engine.snapshots import DataFile, Snapshot
+    from colonnade.tui.session import Session
+    from colonnade.tui.session_columns import Base
+
+__all__ = ["MapData", "NoMapError", "load_map"]
+
+
+class NoMapError(ColonnadeError):
+    """There is nothing to draw; the message says what to do next."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapData:
+    """The map of a snapshot. Every method blocks and may be called from any thread."""
+
+    session: Session
+    snapshot: Snapshot
+    model: str
+    points: Points
+    places: np.ndarray
+    """int32 [n]: where each image stands in `base`."""
+    base: Base
+    missing: int
+    """Images with a vector that are not on the map yet."""
+
+    def statuses(self, code: str) -> tuple[np.ndarray, np.ndarray]:
+        """(accepted, tentative) bool [n] of an attribute."""
+        with duck_errors(str(self.snapshot.path)), self.session._cursor() as cursor:
+            found = self.session._columns.statuses(cursor, self.snapshot, code)
+        return found.accepted[self.places], found.tentative[self.places]
+
+    def accepted(self, code: str) -> np.ndarray:
+        """bool [n]: where an attribute is accepted."""
+        return self.statuses(code)[0]
+
+    def scored(self) -> tuple[str, ...]:
+        """The attributes that have scores."""
+        partitions = self.snapshot.partitions("scores")
+        return tuple(code for code in partitions if self.snapshot.files("scores", code))
+
+    def matches(self, text: str) -> np.ndarray:
+        """bool [n]: the images that an expression matches.
+
+        Raises:
+            ExpressionError: it is wrong.
+        """
+        from colonnade.tui.session_search import Searcher
+
+        # A searcher of its own: that of the session gives up the search of another screen for a newer one.
+        session = self.session
+        names = session._names()
+        hits = Searcher(session._columns, session._cursor).find(names, text, None, ["image_id"])
+        if hits.base.key == self.base.key:
+            return np.asarray(hits.matched[self.places])
+        ids = hits.base.ids[hits.matched]
+        return np.isin(self.points.ids, ids, assume_unique=True)
+
+
+def load_map(session: Session) -> MapData:
+    """The map of the active model as it is now, of the images in state `ok`.
+
+    Raises:
+        NoMapError: there is none.
+        StoreError: the store cannot be read.
+    """
+    state = session._now()
+    snapshot, model = state.snapshot, state.settings.active
+    if model is None:
+        raise NoMapError("there are no embeddings yet: `colonnade sync`, or the plan in Jobs, makes them")
+    files, vectors = (snapshot.files(table, model.key) for table in ("projections", "embeddings"))
+    with duck_errors(str(snapshot.path)), session._cursor() as cursor:
+        embedded = _rows(cursor, vectors)
+        if not files:
+            raise NoMapError(_no_map(model.key, embedded, bool(snapshot.partitions("projections"))))
+        base = session._columns.base(cursor, snapshot)
+        sql = f"SELECT image_id, latitude::FLOAT, longitude::FLOAT FROM {parquet(files)}"
+        ids, north, east = cursor.execute(sql).fetchnumpy().values()
+    latitude, longitude = (
+        np.ma.filled(np.ma.asarray(one), np.nan).astype(np.float32) for one in (north, east)
+    )
+    ids = np.asarray(ids)
+    places, found = base.places(ids)
+    found &= np.isfinite(latitude) & np.isfinite(longitude)
+    found[found] = base.ok[places[found]]
+    ids, latitude, longitude = ids[found], np.radians(latitude[found]), np.radians(longitude[found])
+    level = np.cos(latitude)
+    places3 = np.stack([level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)])
+    return MapData(
+        session,
+        snapshot,
+        model.key,
+        Points(ids, np.ascontiguousarray(places3, dtype=np.float32)),
+        places[found].astype(np.int32),
+        base,
+        max(0, embedded - len(found)),
+    )
+
+
+def _no_map(model: str, embedded: int, others: bool) -> str:
+    if embedded < 5:
+        return f"a map needs five images with an embedding, and {embedded} have one: add images, then sync"
+    other = " (there is one of another model)" if others else ""
+    return f"there is no map of {model} yet{other}: u makes it as a job, of {embedded:,} images"
+
+
+def _rows(cursor: DuckDBPyConnection, files: tuple[DataFile, ...]) -> int:
+    if not files:
+        return 0
+    row = cursor.execute(f"SELECT count(*) FROM {parquet(files)}").fetchone()
+    return int(row[0]) if row else 0

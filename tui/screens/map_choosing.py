@@ -1,0 +1,131 @@
+"""Choosing on the map: the lasso, the selection, what becomes of it; and the jobs that make the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from colonnade.tui.screens.map_drawing import MapDrawing
+from colonnade.tui.screens.map_lasso import Lasso
+from colonnade.tui.screens.map_reads import Drawn
+from colonnade.tui.widgets.globe import Globe
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["SELECTION", "MapChoosing"]
+
+SELECTION = "map_selection"
+"""The set that `enter` saves the selection as."""
+
+
+class MapChoosing(MapDrawing):
+    """A lasso takes images; the selection is shown in Browse or saved."""
+
+    def action_rectangle(self) -> None:
+        if self.drawn is not None:
+            self._set_lasso(Lasso(True, (self.globe.cursor,)))
+            self.say("move to the other corner; enter takes what is inside, Esc leaves it")
+
+    def action_polygon(self) -> None:
+        if self.drawn is None:
+            return
+        lasso = self.lasso
+        if lasso is None or lasso.rectangle:
+            lasso = Lasso(False, (self.globe.cursor,))
+        self._set_lasso(lasso.through(self.globe.cursor))
+        self.say(f"{len(lasso.corners)} corners: p sets the next, enter takes what is inside, Esc leaves it")
+
+    def on_globe_clicked(self, event: Globe.Clicked) -> None:
+        self._point(event.cell)
+
+    def on_globe_dragged(self, event: Globe.Dragged) -> None:
+        if self.drawn is None or self.view is None:
+            return
+        path = [
+            (min(max(0, column), self.view.width - 1), min(max(0, row), self.view.height - 1))
+            for column, row in event.path
+        ]
+        self.lasso = Lasso(event.rectangle, (path[0],) if event.rectangle else tuple(path[:-1]) or (path[0],))
+        self._point(path[-1])
+        if event.done:
+            self.action_take()
+
+    def action_take(self) -> None:
+        if self.lasso is None:
+            if self.selection is None:
+                self.warn("r or p begins a lasso; with the mouse, drag around images")
+            else:
+                self._show_in_browse()
+            return
+        drawn, lasso, cursor = self.drawn, self.lasso, self.globe.cursor
+        self._set_lasso(None)
+        if drawn is None:
+            return
+        self.background(
+            "lasso", lambda: (drawn, lasso.chosen(drawn.data.points, drawn.frame, cursor)), self._taken
+        )
+
+    def _taken(self, taken: tuple[Drawn, np.ndarray]) -> None:
+        drawn, chosen = taken
+        if drawn.data is not self.data:
+            return
+        if not chosen.any():
+            self.warn("no image inside")
+            return
+        self.selection = chosen
+        self.redraw()
+
+    def _selected(self) -> list[int]:
+        assert self.data is not None
+        ids: list[int] = [] if self.selection is None else self.data.points.ids[self.selection].tolist()
+        return ids
+
+    def _show_in_browse(self) -> None:
+        def then(_: Any) -> None:
+            self.session.query = f"in_set({SELECTION})"
+            self.colonnade.open_screen("browse")
+
+        self._save_as(SELECTION, then)
+
+    def action_save(self) -> None:
+        if self.selection is None:
+            self.warn("nothing is selected: r or p begins a lasso")
+            return
+        names = self.session.sets()
+
+        def choices(typed: str) -> Iterable[tuple[str, str]]:
+            return [(name, "replace this set") for name in names if typed.strip() and typed.strip() in name]
+
+        def save(name: str) -> None:
+            self._save_as(name.strip(), lambda _: self.say(f"saved: in_set({name.strip()})"))
+
+        self.ask("save the selection as the set", save, choices=choices)
+
+    def _save_as(self, name: str, then: Any) -> None:
+        if not self.session.writable:
+            self.warn("the store cannot be written here, so no set can be saved")
+            return
+        session, ids = self.session, self._selected()
+        self.background("save", lambda: session.save_set(name, ids), then)
+
+    def action_update(self) -> None:
+        self._start(("map",))
+
+    def action_refit(self) -> None:
+        self._start(("map", "--refit"))
+
+    def _start(self, words: tuple[str, ...]) -> None:
+        if not self.session.writable:
+            self.warn("the store cannot be written here")
+            return
+        session = self.session
+        self.say(f"starting {' '.join(words)} ...")
+        self.background("start", lambda: session.start_job(words), self._started)
+
+    def _started(self, started: Any) -> None:
+        self.say(
+            started.message
+            if started.ended and started.message
+            else "the job runs; it goes on if the app ends"
+        )
