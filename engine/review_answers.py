@@ -1,0 +1,171 @@
+"""What reviewers said of an attribute's images, and saving one more answer, at once and whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colonnade.engine.columns import shard_of
+from colonnade.engine.errors import InputError
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage, open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import SCHEMAS, read_table
+
+__all__ = ["AUDIT", "POLICY", "Answer", "Judged", "read_judged", "save_answer"]
+
+POLICY, AUDIT = "policy", "audit"
+"""How an image was chosen: nearest to the cut, or drawn for the estimates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one reviewer said of one image."""
+
+    image_id: int
+    reviewer: str
+    present: bool | None
+    """None: unsure."""
+    reviewed_at: datetime | None
+    policy: str
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The answers on an attribute's pictures as they are now, by image and reviewer."""
+
+    answers: Mapping[int, Mapping[str, Answer]]
+
+    def balance(self, image_id: int) -> int:
+        """How many more reviewers said yes than no; 0 where the image is not settled."""
+        said = (answer.present for answer in self.answers.get(image_id, {}).values())
+        return sum(0 if present is None else 1 if present else -1 for present in said)
+
+    def drawn(self, image_id: int) -> float | None:
+        """The probability with which an image was drawn for the audit; None if it was not."""
+        audits = [a for a in self.answers.get(image_id, {}).values() if a.policy == AUDIT and a.probability]
+        return min(audits, key=_moment).probability if audits else None
+
+    @property
+    def settled(self) -> tuple[np.ndarray, np.ndarray]:
+        """(ids int64 [n] ascending, present bool [n]) of the images on which most reviewers agree."""
+        balances = {image: self.balance(image) for image in sorted(self.answers)}
+        kept = [(image, balance > 0) for image, balance in balances.items() if balance]
+        ids, present = zip(*kept, strict=True) if kept else ((), ())
+        return np.array(ids, dtype=np.int64), np.array(present, dtype=bool)
+
+    @property
+    def disputed(self) -> tuple[int, ...]:
+        """Images of which somebody said yes and somebody no."""
+        return tuple(
+            image
+            for image, by in sorted(self.answers.items())
+            if {answer.present for answer in by.values()} >= {True, False}
+        )
+
+    def of(self, reviewer: str) -> list[Answer]:
+        """A reviewer's answers in the order in which they were given."""
+        return sorted((by[reviewer] for by in self.answers.values() if reviewer in by), key=_moment)
+
+    def with_answer(self, answer: Answer) -> Judged:
+        """These with one more, or with another one of that image and reviewer."""
+        by = {**self.answers.get(answer.image_id, {}), answer.reviewer: answer}
+        return Judged({**self.answers, answer.image_id: by})
+
+
+def _moment(answer: Answer) -> tuple[float, int]:
+    return (answer.reviewed_at.timestamp() if answer.reviewed_at else 0.0, answer.image_id)
+
+
+def read_judged(snapshot: Snapshot, code: str) -> Judged:
+    """The answers on pictures that are what they were when they were judged.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    found: dict[int, dict[str, Answer]] = {}
+    for shard in snapshot.shards("labels", code):
+        rows = read_table("labels", snapshot.cell("labels", code, shard))
+        images = read_table("images", snapshot.cell("images", None, shard), ["image_id", "content_hash"])
+        own = images.filter(pc.is_in(images["image_id"], rows["image_id"].combine_chunks()))
+        now = dict(zip(own["image_id"].to_pylist(), own["content_hash"].to_pylist(), strict=True))
+        for row in rows.to_pylist():
+            if row["image_id"] in now and now[row["image_id"]] == row["content_hash"]:
+                answer = _answer(row)
+                found.setdefault(answer.image_id, {})[answer.reviewer] = answer
+    return Judged(found)
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    probability = row["probability"]
+    usable = isinstance(probability, float) and 0 < probability <= 1
+    return Answer(
+        row["image_id"],
+        row["reviewer"] or "",
+        row["present"],
+        row["reviewed_at"],
+        row["policy"] or "",
+        probability if usable else None,
+    )
+
+
+def save_answer(store: Store, code: str, answer: Answer, content_hash: str | None) -> Answer:
+    """Commit an answer, in the place of what the same reviewer said of the image before.
+
+    Args:
+        content_hash: of the picture that was shown.
+
+    Returns:
+        The answer with the time at which it was saved.
+
+    Raises:
+        InputError: the picture has changed since it was shown, or is gone.
+        StoreError: the store cannot be written.
+    """
+    saved = Answer(
+        answer.image_id, answer.reviewer, answer.present, datetime.now(UTC), answer.policy, answer.probability
+    )
+    shard = shard_of(answer.image_id)
+
+    def merge(live: Snapshot, stage: Stage) -> None:
+        if not _is_there(live, answer.image_id, content_hash):
+            raise InputError(f"image {answer.image_id}: changed or gone since it was chosen; not saved")
+        files = live.cell("labels", code, shard)
+        key = (saved.image_id, saved.reviewer)
+        rows = [row for row in read_table("labels", files).to_pylist() if _key(row) != key]
+        rows.append(
+            {
+                "image_id": saved.image_id,
+                "content_hash": content_hash,
+                "present": saved.present,
+                "reviewer": saved.reviewer,
+                "reviewed_at": saved.reviewed_at,
+                "policy": saved.policy,
+                "probability": saved.probability,
+            }
+        )
+        data = pa.Table.from_pylist(rows, schema=SCHEMAS["labels"])
+        stage.replace("labels", code, shard, data, read=files)
+
+    with open_stage(store.path, command=f"review {code}") as stage:
+        stage.late(merge)
+        stage.commit()
+    return saved
+
+
+def _key(row: Mapping[str, Any]) -> tuple[int, str]:
+    return row["image_id"], row["reviewer"] or ""
+
+
+def _is_there(live: Snapshot, image_id: int, content_hash: str | None) -> bool:
+    files = live.cell("images", None, shard_of(image_id))
+    images = read_table("images", files, ["image_id", "content_hash"])
+    row = images.filter(pc.equal(images["image_id"], image_id)).to_pylist()
+    return bool(row) and row[0]["content_hash"] == content_hash

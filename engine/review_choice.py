@@ -1,0 +1,99 @@
+"""Which image of an attribute to ask about next, and what one more answer would be worth.
+
+The image that tells most about the cut is near it: the unlabelled one nearest to the posterior mean of the labels so
+far, jittered by max(.25, half its posterior deviation), so that answers do not pile up in one place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from colonnade.engine.label_fit import LabelFit, expected_deviation, fit_labels
+
+__all__ = ["Chosen", "Doubt", "choose_image", "doubt"]
+
+_LEAST_JITTER, _JITTER_SHARE = 0.25, 0.5
+_NORMAL_90 = 1.645
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An image to ask about."""
+
+    index: int
+    """Its place in the arrays given."""
+    probability: float
+    """The chance that it was this one, over the jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Images on which the cut's 90 % interval leaves open whether they belong to the accepted ones."""
+
+    now: int
+    expected: float
+    """The same once one more image is labelled."""
+    at_stake: int
+    """Images from the interval's lower end upwards."""
+
+    @property
+    def worth(self) -> float:
+        """What one more label is worth: by how much the share of open images is expected to shrink."""
+        return max(self.now - self.expected, 0.0) / max(self.at_stake, 1)
+
+
+def choose_image(x: np.ndarray, eligible: np.ndarray, fit: LabelFit, *, seed: str) -> Chosen | None:
+    """The next image to label; None when none is left.
+
+    Args:
+        x: float [n], log odds minus the cut of the base fit.
+        eligible: bool [n], images that may be asked about.
+        fit: of the labels so far.
+        seed: what the jitter depends on. Another one for each question, the same when it is asked again.
+    """
+    open_ = np.flatnonzero(eligible)
+    if not open_.size:
+        return None
+    order = open_[np.argsort(x[open_], kind="stable")]
+    places, first, ties = np.unique(x[order], return_index=True, return_counts=True)
+    generator = np.random.default_rng(
+        int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest())
+    )
+    jitter = max(_LEAST_JITTER, _JITTER_SHARE * fit.delta_sd)
+    goal = fit.center + jitter * generator.normal()
+    edges = (places[1:] + places[:-1]) / 2
+    near = int(np.searchsorted(edges, goal))
+    below = _normal_below((edges[near - 1] - fit.center) / jitter) if near else 0.0
+    up_to = _normal_below((edges[near] - fit.center) / jitter) if near < len(edges) else 1.0
+    index = order[first[near] + int(generator.integers(ties[near]))]
+    return Chosen(int(index), float(np.clip((up_to - below) / ties[near], 1e-9, 1.0)))
+
+
+def _normal_below(value: float) -> float:
+    return 0.5 * math.erfc(-value / math.sqrt(2))
+
+
+def doubt(x: np.ndarray, labelled: np.ndarray, present: np.ndarray) -> Doubt:
+    """How many images the labels leave open, and how many they will once one more is labelled near the cut.
+
+    Args:
+        x: float [n], log odds minus the cut of the base fit, of all images.
+        labelled: float [m], the same of the labelled ones.
+        present: bool [m], the answers.
+    """
+    fit = fit_labels(labelled, present)
+    nearest = float(x[np.argmin(np.abs(x - fit.center))]) if len(x) else fit.center
+    after = expected_deviation(labelled, present, nearest)
+    ordered = np.sort(x)
+
+    def inside(deviation: float) -> int:
+        edges = fit.center - _NORMAL_90 * deviation, fit.center + _NORMAL_90 * deviation
+        low, high = np.searchsorted(ordered, edges)
+        return int(high - low)
+
+    at_stake = len(ordered) - int(np.searchsorted(ordered, fit.center - _NORMAL_90 * fit.delta_sd))
+    return Doubt(inside(fit.delta_sd), float(inside(after)), at_stake)
