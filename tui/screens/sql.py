@@ -1,0 +1,339 @@
+"""SQL: a console over the documented views, read-only and confined to the store's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+
+from colonnade.tui.keys import action
+from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.sql_export import Export
+from colonnade.tui.sql_history import History, history_path, read_history, write_history
+from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
+from colonnade.tui.sql_text import Completion, Names, complete
+from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.sql_editor import SqlEditor
+from colonnade.tui.widgets.window_table import Column, WindowTable
+
+__all__ = ["SqlScreen"]
+
+_EMPTY = "write a statement above and run it with ^J or F5; views: "
+_NUMBERS = frozenset(
+    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER", "FLOAT", "DOUBLE")
+)
+_NARROWEST, _WIDEST = 4, 44
+_SAMPLE = 100
+
+
+class SqlScreen(BaseScreen):
+    """A statement above, what it gives below."""
+
+    NAME = "sql"
+    AUTO_FOCUS = "#result"
+    DEFAULT_CSS = """
+    SqlScreen SqlEditor { height: 6; }
+    SqlScreen.-flat SqlEditor { height: 2; }
+    SqlScreen.-tall SqlEditor { height: 9; }
+    SqlScreen #choices { background: $panel; }
+    SqlScreen #row { height: auto; max-height: 40%; background: $panel; display: none; }
+    """
+    BINDINGS: ClassVar = [
+        action(
+            "sql.run", "ctrl+j,f5", "run", "run the statement (also enter behind a semicolon)", priority=True
+        ),
+        action("sql.stop", "x", "stop", "stop what runs"),
+        action("sql.edit", "i,slash", "edit", "edit the statement"),
+        action("sql.export", "e", "export", "write the whole result to a file: csv, jsonl, json, parquet"),
+        action("sql.history", "h", "history", "pick a statement that was run before"),
+        action("sql.row", "v", "show_row", "show the row's values in full"),
+        action("sql.limit", "t", "time_limit", "set the time limit"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sql: SqlConsole | None = None
+        self._export: Export | None = None
+        self._names = Names({})
+        self._history = History()
+        self._rows: SqlRows | None = None
+        self._runs = False
+        self._limit_s = TIME_LIMIT_S
+
+    def compose_body(self) -> ComposeResult:
+        yield SqlEditor(id="statement")
+        yield TextLine(id="choices")
+        yield WindowTable(id="result", empty=_EMPTY)
+        yield TextLines(id="row")
+
+    @property
+    def editor(self) -> SqlEditor:
+        """Where the statement is written."""
+        return self.query_one(SqlEditor)
+
+    @property
+    def table(self) -> WindowTable:
+        """The result."""
+        return self.query_one("#result", WindowTable)
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.get_ready)
+
+    def session_ready(self) -> None:
+        path = self.session.path
+        self._sql = SqlConsole(path)
+        self.editor.completer = self._complete
+        self.background("names", partial(names_of, path), self._named)
+        self.background("history", lambda: read_history(history_path(path)), self._remembered)
+
+    def resumed(self) -> None:
+        self.background("names", partial(names_of, self.session.path), self._named)
+
+    def snapshot_changed(self) -> None:
+        self.background("names", partial(names_of, self.session.path), self._named)
+        if self._rows is not None and self._rows.snapshot != self.session.snapshot:
+            self.say(
+                f"the store has a newer snapshot than this result's {self._rows.snapshot}; ^J runs it again"
+            )
+
+    def closing(self) -> None:
+        if self._sql is not None:
+            self._sql.cancel()
+            self._save_history()
+        if self._export is not None:
+            self._export.cancel()
+
+    def go_back(self) -> bool:
+        row = self.query_one("#row", TextLines)
+        if self.editor.has_focus:
+            self.table.focus()
+        elif row.display:
+            row.display = False
+        elif self._runs:
+            self.action_stop()
+        else:
+            return False
+        return True
+
+    # running
+
+    def action_run(self) -> None:
+        text = self.editor.text.strip()
+        if self._sql is None or not text:
+            self.warn("write a statement first, such as: FROM images LIMIT 20")
+            return
+        if self._runs:
+            self.warn("a statement runs; Esc or x stops it")
+            return
+        console, limit = self._sql, self._limit_s
+        self._runs = True
+        self.editor.mark_fault(None)
+        self.say("runs ... Esc (out of the text) or x stops it")
+        self._history = self._history.with_statement(text)
+        self.editor.statements = self._history.statements
+        self.editor.forget_place()
+        statement = self.editor.text
+
+        def arrived(rows: SqlRows) -> None:
+            self.post_message(self.Finished(partial(self._arrived, rows)))
+
+        run = partial(console.run, statement, arrived, time_limit_s=limit)
+        self.background("run", run, self._done, failed=self._failed)
+
+    def on_sql_editor_run_asked(self) -> None:
+        self.action_run()
+
+    def action_stop(self) -> None:
+        if self._export is not None:
+            self._export.cancel()
+        elif not self._runs or self._sql is None or not self._sql.cancel():
+            self.say("nothing runs")
+
+    def _arrived(self, rows: SqlRows) -> None:
+        """The first rows are there, more are being read."""
+        if not self._runs or rows.complete:
+            return
+        self._show(rows)
+        self.say(f"{rows.count:,} rows so far ... x stops reading")
+
+    def _done(self, rows: SqlRows) -> None:
+        self._runs = False
+        again = self._rows is rows
+        self._show(rows, keep=again)
+        found = f"{rows.count:,} row{'' if rows.count == 1 else 's'}"
+        more = "" if rows.complete else " are kept of more; e writes all to a file"
+        self.say(f"{found}{more}, {_time(rows.seconds)}, snapshot {rows.snapshot}")
+        self.table.focus()
+        self._save_history()
+
+    def _failed(self, error: Exception) -> None:
+        self._runs = False
+        if isinstance(error, StoppedError):
+            self.say("stopped" + (f"; the first {self._rows.count:,} rows are shown" if self._rows else ""))
+        elif isinstance(error, FailedStatement) and error.place is not None:
+            row, start, _ = error.place
+            self.editor.mark_fault(error.place)
+            self.editor.move_cursor((row, start))
+            self.editor.focus()
+            self.fail(f"line {row + 1}, column {start + 1}: {error}")
+        else:
+            self.fail(error)
+
+    def _show(self, rows: SqlRows, *, keep: bool = False) -> None:
+        self._rows = rows
+        self.query_one("#row", TextLines).display = False
+        self.table.empty = "no rows"
+        self.table.show(rows, keep=keep, columns=_columns(rows, self.table.size.width - 4))
+
+    # writing
+
+    def action_edit(self) -> None:
+        self.editor.focus()
+
+    def action_history(self) -> None:
+        statements = self._history
+
+        def choices(typed: str) -> Iterable[tuple[str, str]]:
+            return [(text, "") for text in statements.matching(typed)]
+
+        if not statements.statements:
+            self.say("no statement was run on this store yet")
+            return
+        self.ask("statement", self._recalled, choices=choices)
+
+    def _recalled(self, text: str) -> None:
+        if text:
+            self.editor.set_statement(text)
+            self.editor.focus()
+
+    def action_time_limit(self) -> None:
+        self.ask("seconds that a statement may take", self._set_limit, value=f"{self._limit_s:g}")
+
+    def _set_limit(self, text: str) -> None:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0.01 <= seconds <= 86_400:
+            self.warn("a number of seconds between 0.01 and 86,400")
+            return
+        self._limit_s = seconds
+        self.say(f"statements are stopped after {seconds:g} s")
+
+    def _complete(self, text: str, cursor: int) -> Completion:
+        return complete(text, cursor, self._names)
+
+    def on_sql_editor_offered(self, message: SqlEditor.Offered) -> None:
+        shown = [f"[{text}]" if n == message.index else text for n, text in enumerate(message.choices)]
+        first = max(0, message.index - 2)
+        self.query_one("#choices", TextLine).tell(
+            " tab: " + "  ".join(shown[first : first + 30]) if shown else ""
+        )
+
+    # looking
+
+    def action_show_row(self) -> None:
+        panel = self.query_one("#row", TextLines)
+        panel.display = not panel.display and self.table.values is not None
+        self._fill_row(self.table.values)
+
+    def on_window_table_chosen(self, message: WindowTable.Chosen) -> None:
+        self.query_one("#row", TextLines).display = True
+        self._fill_row(message.values)
+
+    def on_window_table_cursor_moved(self, message: WindowTable.CursorMoved) -> None:
+        self._fill_row(message.values)
+
+    def on_window_table_sort_asked(self) -> None:
+        self.say("sort with ORDER BY in the statement")
+
+    def _fill_row(self, values: Sequence[Any] | None) -> None:
+        panel = self.query_one("#row", TextLines)
+        if not panel.display or values is None or self._rows is None:
+            return
+        width, lines = max(20, self.size.width), []
+        longest = min(24, max((len(name) for name in self._rows.columns), default=0))
+        for name, value in zip(self._rows.columns, values, strict=False):
+            text = "NULL" if value is None else str(value)
+            room = max(8, width - longest - 3)
+            parts = [text[n : n + room] for n in range(0, min(len(text), 6 * room), room)] or [""]
+            lines.append(f" {name[:longest]:{longest}} {parts[0]}")
+            lines += [" " * (longest + 2) + part for part in parts[1:]]
+        panel.show(tuple(lines))
+
+    # files
+
+    def action_export(self) -> None:
+        if self._rows is None:
+            self.warn("run a statement first")
+        elif self._export is not None:
+            self.warn("an export runs; x stops it")
+        else:
+            self.ask(
+                "write the result to (.csv, .jsonl, .json or .parquet)", self._export_to, value="result.csv"
+            )
+
+    def _export_to(self, name: str) -> None:
+        if self._rows is None or not name.strip():
+            return
+        export = Export(self.session.path, self._rows.snapshot, self._rows.text, Path(name.strip()))
+        self._export = export
+        self.say(f"writing {name} ... x stops it")
+        self.background("export", export.run, self._exported, failed=self._not_exported)
+
+    def _exported(self, told: str) -> None:
+        self._export = None
+        self.say(told)
+
+    def _not_exported(self, error: Exception) -> None:
+        self._export = None
+        self.fail(error)
+
+    # what is remembered
+
+    def _named(self, names: Names) -> None:
+        self._names = names
+        if self._rows is None:
+            self.table.empty = _EMPTY + ", ".join(names.views)
+            self.table.redraw()
+
+    def _remembered(self, history: History) -> None:
+        self._history = history
+        self.editor.statements = history.statements
+        if history.draft and not self.editor.text:
+            self.editor.set_statement(history.draft)
+
+    def _save_history(self) -> None:
+        history = History(self._history.statements, self.editor.text)
+        try:
+            write_history(history_path(self.session.path), history)
+        except OSError as error:
+            self.warn(f"the history of statements cannot be saved: {error.strerror}")
+
+
+def _columns(rows: SqlRows, room: int) -> tuple[Column, ...]:
+    """Columns as wide as their first values need, numbers to the right; the last text takes what is left."""
+    columns: list[Column] = []
+    for n, (name, kind) in enumerate(zip(rows.columns, rows.types, strict=True)):
+        number = kind in _NUMBERS or kind.startswith("DECIMAL")
+        longest = max((len(_text(row[n])) for row in rows.rows[:_SAMPLE]), default=0)
+        width = min(_WIDEST, max(_NARROWEST, len(name), longest))
+        columns.append(Column(name, name, width, "right" if number else "left", _text, index=n))
+    texts = [n for n, column in enumerate(columns) if column.align == "left"]
+    if texts and sum(column.width + 1 for column in columns) < room:
+        columns[texts[-1]] = replace(columns[texts[-1]], width=0)
+    return tuple(columns)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"
