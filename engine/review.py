@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +211,10 @@ class Review:
 
 
 def estimate(places: Places, judged: Judged) -> Audit:
-    """Precision and recall of the accepted images, from those that were drawn for it and that most agree on."""
+    """Precision and recall of the accepted images, from those that were drawn for it and that most agree on.
+
+    No precision without an accepted image among them: nothing but the prior would speak from it.
+    """
     ids, present = judged.settled
     drawn = [
         (image, said, judged.drawn(image)) for image, said in zip(ids.tolist(), present.tolist(), strict=True)
@@ -219,12 +222,13 @@ def estimate(places: Places, judged: Judged) -> Audit:
     used = [(image, said, chance) for image, said, chance in drawn if chance is not None]
     inside = np.isin(np.array([image for image, _, _ in used], dtype=np.int64), places.ids)
     rows = places.rows(np.array([image for image, _, _ in used], dtype=np.int64))
-    return audit(
+    found = audit(
         places.above,
         places.above[rows],
         np.array([said for _, said, _ in used], dtype=bool)[inside],
         np.array([chance for _, _, chance in used], dtype=np.float64)[inside],
     )
+    return found if found.audited_accepted else replace(found, precision=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from colonnade.engine.label_audit import Audit, Estimate
     from colonnade.engine.review import Question, Standing
 
-__all__ = ["audit_json", "interval", "question_json", "said", "screen", "standing_json", "standing_lines"]
+__all__ = [
+    "audit_json",
+    "estimate_json",
+    "interval",
+    "question_json",
+    "said",
+    "screen",
+    "standing_json",
+    "standing_lines",
+]
 
 KEYS = "y yes   n no   u unsure   b back   q stop"
 _WORDS = {True: "yes", False: "no", None: "unsure"}
@@ -43,7 +52,7 @@ def standing_lines(standing: Standing, *, audit: bool) -> list[str]:
         parts.append(f"{standing.disputed:,} disputed")
     found = standing.audit
     if found.audited:
-        precision = interval(found.precision if found.audited_accepted else None)
+        precision = interval(found.precision)
         parts.append(f"precision {precision}, recall {interval(found.recall)}")
     elif audit:
         parts.append("precision and recall not known yet")
@@ -117,12 +126,12 @@ def audit_json(found: Audit) -> dict[str, Any]:
         "audited": found.audited,
         "audited_accepted": found.audited_accepted,
         "accepted": found.accepted,
-        "precision": _estimate(found.precision if found.audited_accepted else None),
-        "recall": _estimate(found.recall),
+        "precision": estimate_json(found.precision),
+        "recall": estimate_json(found.recall),
     }
 
 
-def _estimate(estimate: Estimate | None) -> dict[str, float] | None:
+def estimate_json(estimate: Estimate | None) -> dict[str, float] | None:
     if estimate is None:
         return None
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
