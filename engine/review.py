@@ -26,7 +26,16 @@ from colonnade.engine.tables import read_table
 from colonnade.engine.tag import plan_tag
 from colonnade.engine.vocabulary import Vocabulary
 
-__all__ = ["AttributeWorth", "Question", "Review", "Standing", "estimate", "worth_by_attribute"]
+__all__ = [
+    "AttributeWorth",
+    "Audited",
+    "Question",
+    "Review",
+    "Standing",
+    "audited_images",
+    "estimate",
+    "worth_by_attribute",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,25 +219,37 @@ class Review:
         )
 
 
-def estimate(places: Places, judged: Judged) -> Audit:
-    """Precision and recall of the accepted images, from those that were drawn for it and that most agree on.
+@dataclass(frozen=True, eq=False)
+class Audited:
+    """The images that were drawn by chance and that most reviewers agree on."""
 
-    No precision without an accepted image among them: nothing but the prior would speak from it.
-    """
+    rows: np.ndarray
+    """int64 [m]: their places in the arrays of `Places`."""
+    present: np.ndarray
+    """bool [m], what most said."""
+    probability: np.ndarray
+    """float64 [m], the chance with which each was drawn."""
+
+    def estimate(self, places: Places) -> Audit:
+        """Precision and recall of the accepted images.
+
+        No precision without an accepted image among them: nothing but the prior would speak from it.
+        """
+        found = audit(places.above, places.above[self.rows], self.present, self.probability)
+        return found if found.audited_accepted else replace(found, precision=None)
+
+
+def audited_images(places: Places, judged: Judged) -> Audited:
+    """The audited images that are scored."""
     ids, present = judged.settled
-    drawn = [
-        (image, said, judged.drawn(image)) for image, said in zip(ids.tolist(), present.tolist(), strict=True)
-    ]
-    used = [(image, said, chance) for image, said, chance in drawn if chance is not None]
-    inside = np.isin(np.array([image for image, _, _ in used], dtype=np.int64), places.ids)
-    rows = places.rows(np.array([image for image, _, _ in used], dtype=np.int64))
-    found = audit(
-        places.above,
-        places.above[rows],
-        np.array([said for _, said, _ in used], dtype=bool)[inside],
-        np.array([chance for _, _, chance in used], dtype=np.float64)[inside],
-    )
-    return found if found.audited_accepted else replace(found, precision=None)
+    chances = np.array([judged.drawn(image) or 0.0 for image in ids.tolist()], dtype=np.float64)
+    used = (chances > 0) & np.isin(ids, places.ids)
+    return Audited(places.rows(ids[used]), present[used], chances[used])
+
+
+def estimate(places: Places, judged: Judged) -> Audit:
+    """Precision and recall of the accepted images, as far as answers show them."""
+    return audited_images(places, judged).estimate(places)
 
 
 @dataclass(frozen=True, slots=True)
