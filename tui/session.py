@@ -1,34 +1,45 @@
 """The session: everything that the screens know of a store, without a terminal.
 
-    session = Session(path)                     does no work; nothing here imports torch, umap or pyarrow
-    session.path, .name, .snapshot, .model, .writable
-    session.query, .sort, .attribute, .image, .marks             the selection that all screens share
-    session.notice() -> bool                    whether the store changed; a readlink and three stats
-    session.overview() -> Overview              .problems: what stands in the way, a line each
-    session.attributes() -> tuple[AttributeRow, ...]
-    session.check(text) -> Checked              session.complete(text, position) -> Completions
-    session.conditions(text) -> {code: Condition}
-    session.step(text, code, delta) -> text     session.cycle(text, code) -> text
-    session.find(text, sort, columns) -> Hits   .count .columns .block(k) .position_of(id) .ids(a, b)
-    session.facets(hits) -> {code: images accepted among the hits}
-    session.image_row(id) -> ImageRow           session.scores(id) -> tuple[ScoreRow, ...]
-    session.vocabulary() -> Vocabulary          session.sets(), session.named_queries()
-    session.jobs(), .job_log(id), .stop_job(id)
+    session = Session(path)              does no work yet; no torch, open_clip, umap or pyarrow comes into this process
+    .path .name .snapshot .model .writable               .query .sort .attribute .image .marks: shared by all screens
+    .notice() -> bool                    whether the store changed since it was looked at: a readlink and three stats
+    .overview() -> Overview              its .problems say what stands in the way, a line each
+    .attributes() -> (AttributeRow, ...) counts at once; states once .refresh_states() (helper) was asked
+    .warm()                              reads ahead what the first scattered page of a large store would wait for
 
-Every method blocks and may be called from any thread. What fails raises a ColonnadeError of one line that says what to
-do next (a vocabulary's and an expression's faults take more lines), or SupersededError from `find` when a newer search
-began: ignore that one. Text comes as it is stored; the widgets make it safe to show.
+    .check(text) -> Checked              .complete(text, position) -> Completions
+    .conditions(text) -> {code: Condition}    .step(text, code, delta) -> text    .cycle(text, code) -> text
+    .find(text, sort, columns) -> Hits   .count .seconds .warnings .columns .types .blocks .block(k) .ids(a, b) .matched
+                                         .position_of(id) .nearest_position(id)
+    .facets(hits) -> {code: accepted among the hits}
+    .sets() .named_queries() .image_row(id) .scores(id) .explain(id, code)
+
+    .vocabulary() .vocabulary_source() .vocabulary_faults(source) .lint()
+    .edit_vocabulary(op, save=..., **values) -> Edited   .save_vocabulary(expected, source)
+    .draft_rule(text) -> RuleDraft       .save_derived(code, text) .save_query(name, text)
+    .save_set(name, ids) .remove_set(name) .restore(number) .create(...) .add_root(folder) .use_model(name)
+
+    .jobs() .job_log(id) .start_job(words) -> Started .stop_job(id) .plan() -> {"lines", ...}
+    .search_text(words) -> Ranked        .similar(id) .similar_to_file(file): read like Hits, nearest first
+    .warm_model() .model_ready .helper("writer" | "model").call(op, ...)
+
+Every method blocks and may be called from any thread. What fails raises a ColonnadeError whose first line says what to
+do next (`session_problems.first_line`): a HelperError where a helper process did the work, and SupersededError (from
+`find`) or a HelperError of kind `superseded` where a newer request took its place: ignore those. Text comes as it is
+stored; the widgets make it safe to show.
 """
 
 from __future__ import annotations
 
+from colonnade.tui.session_helped import Helped
 from colonnade.tui.session_queries import Queries
 from colonnade.tui.session_reads import Reads
+from colonnade.tui.session_vocabulary import VocabularyEdits
 
 __all__ = ["Session"]
 
 
-class Session(Reads, Queries):
+class Session(Reads, Queries, VocabularyEdits, Helped):
     """A store that is open in the app. See the module for what it offers.
 
     Args:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.vocabulary import Vocabulary
+    from colonnade.tui.helper_client import HelperClient
     from colonnade.tui.session_search import Names
 
 __all__ = ["SessionBase", "State"]
@@ -64,6 +65,9 @@ class SessionBase:
         self._lock = threading.RLock()
         self._state: State | None = None
         self._connection: DuckDBPyConnection | None = None
+        self._helpers: dict[str, HelperClient] = {}
+        self._states: tuple[tuple[object, ...], dict[str, str]] | None = None
+        """What the helper found of the attributes' states, of which look at the store."""
 
     @property
     def snapshot(self) -> int:

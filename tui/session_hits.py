@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from colonnade.engine.columns import IMAGE_COLUMNS
 from colonnade.engine.duck import duck_errors, identifier, parquet
 from colonnade.engine.query_fields import SCORE_FIELDS, Field, SortKey
-from colonnade.tui.session_columns import Base, Columns, file_key
+from colonnade.tui.session_arrays import Base
+from colonnade.tui.session_columns import Columns, file_key
 from colonnade.tui.session_paths import read_texts
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from colonnade.engine.expression_tree import (
 )
 from colonnade.engine.query_fields import Field
 from colonnade.engine.query_sql import compile_query
-from colonnade.tui.session_columns import Base, Columns, Floats, file_key
+from colonnade.tui.session_arrays import Base, Floats
+from colonnade.tui.session_columns import Columns, file_key
 
 if TYPE_CHECKING:
     import numpy as np

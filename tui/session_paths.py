@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from colonnade.engine.snapshots import Snapshot
 
-__all__ = ["PackedTexts", "read_texts"]
+__all__ = ["PackedTexts", "read_texts", "warm_texts"]
 
 _CHUNK = 128
 _FETCH = 8192
@@ -59,13 +59,25 @@ def read_texts(
         shards.setdefault(shard_of(image_id), []).append(image_id)
     found: dict[int, str | None] = {}
     for shard, members in shards.items():
-        files = snapshot.cell("images", None, shard)
-        packed: PackedTexts = columns.get(
-            ("texts", column, file_key(files)),
-            lambda files=files: _pack(cursor, f"{parquet(files)}", column),  # type: ignore[misc]
-        )
+        packed = _packed(columns, cursor, snapshot, column, shard)
         found |= zip(members, packed.texts(members), strict=True)
     return [found[image_id] for image_id in image_ids]
+
+
+def warm_texts(columns: Columns, cursor: DuckDBPyConnection, snapshot: Snapshot, column: str) -> None:
+    """Read a text column of every image."""
+    for shard in snapshot.shards("images"):
+        _packed(columns, cursor, snapshot, column, shard)
+
+
+def _packed(
+    columns: Columns, cursor: DuckDBPyConnection, snapshot: Snapshot, column: str, shard: int
+) -> PackedTexts:
+    files = snapshot.cell("images", None, shard)
+    found: PackedTexts = columns.get(
+        ("texts", column, file_key(files)), lambda: _pack(cursor, parquet(files), column)
+    )
+    return found
 
 
 def _pack(cursor: DuckDBPyConnection, source: str, column: str) -> PackedTexts:

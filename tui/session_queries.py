@@ -91,6 +91,19 @@ class Queries(SessionBase):
         """Code -> how many of the hits are accepted, for every attribute that is scored (or for `codes`)."""
         return hits.facets(self._names().codes if codes is None else codes)
 
+    def warm(self) -> None:
+        """Read ahead what the first page of scattered images would wait for: ids and paths, packed.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        from colonnade.tui.session_paths import warm_texts
+
+        snapshot = self._now().snapshot
+        with self._reading() as cursor:
+            self._columns.base(cursor, snapshot)
+            warm_texts(self._columns, cursor, snapshot, "path")
+
     def sets(self) -> tuple[str, ...]:
         """The names of the stored sets."""
         return self._names().sets

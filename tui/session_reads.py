@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from colonnade.engine.errors import InputError
 from colonnade.tui.session_base import SessionBase
 from colonnade.tui.session_model import AttributeRow, ImageRow, Overview, ScoreRow
-
-if TYPE_CHECKING:
-    from colonnade.engine.jobs import JobRecord
-    from colonnade.engine.vocabulary import Vocabulary
 
 __all__ = ["Reads"]
 
 
 class Reads(SessionBase):
     """The facts of a store."""
-
-    def vocabulary(self) -> Vocabulary:
-        """The user's vocabulary.
-
-        Raises:
-            VocabularyError: the file is wrong; every fault is named.
-            StoreError: the file is missing.
-        """
-        state = self._now()
-        if state.fault is not None:
-            raise state.fault
-        return state.vocabulary
 
     def overview(self) -> Overview:
         """Images per state, attributes, model, and what stands in the way."""
@@ -59,10 +41,16 @@ class Reads(SessionBase):
         return problems(shown, scored=scored, writable=self.writable, faults=(state.fault, state.saved_fault))
 
     def attributes(self) -> tuple[AttributeRow, ...]:
-        """The attributes in the vocabulary's order, then those that are scored but no longer in it."""
+        """The attributes in the vocabulary's order, then those that are scored but no longer in it.
+
+        Whether one is stale is known once `refresh_states` was asked; until then its state is ''.
+        """
         from colonnade.tui.session_facts import image_states, status_counts
 
         state = self._now()
+        with self._lock:
+            fresh = self._states is not None and self._states[0] == state.mark
+            found = self._states[1] if self._states is not None else {}
         rows = []
         with self._reading() as cursor:
             states = image_states(cursor, state.snapshot)
@@ -84,7 +72,7 @@ class Reads(SessionBase):
                         scored=counts.scored,
                         unscored=max(0, states.get("ok", 0) - counts.scored),
                         thresholds=(thresholds.accepted, thresholds.tentative) if thresholds else None,
-                        state="orphan" if known is None else "" if scored else "not scored",
+                        state=_state(found.get(code, ""), known is not None, scored, sure=fresh),
                     )
                 )
         return tuple(rows)
@@ -115,20 +103,11 @@ class Reads(SessionBase):
         with self._reading() as cursor:
             return read_scores(cursor, state.snapshot, image_id, wanted)
 
-    def jobs(self) -> tuple[JobRecord, ...]:
-        """The jobs that the store remembers, newest first."""
-        from colonnade.engine.jobs import list_jobs
 
-        return tuple(list_jobs(self.path))
-
-    def job_log(self, job: str) -> str:
-        """The log of a job, its last MiB."""
-        from colonnade.engine.jobs import read_log
-
-        return read_log(self.path, job)
-
-    def stop_job(self, job: str) -> bool:
-        """Ask a running job to stop and keep what it finished; False if it was not running."""
-        from colonnade.engine.jobs import stop_job
-
-        return stop_job(self.path, job)
+def _state(found: str, known: bool, scored: bool, *, sure: bool) -> str:
+    """The state of an attribute, given what the helper found of it (of an older store, unless `sure`)."""
+    if not known:
+        return "orphan"
+    if not scored:
+        return "not scored"
+    return found if sure else ""

@@ -1,0 +1,192 @@
+"""What the session changes: rules, the vocabulary, queries, and what its helper processes do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from query_stores import build_store
+from session_stores import VOCABULARY, expressions, names, small_content
+from sound_stores import sound_store
+
+from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.vocabulary import Rule
+from colonnade.tui.helper_errors import HelperError
+from colonnade.tui.session import Session
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("earth", Rule(("earth",))),
+        ("earth and moon and not sun?", Rule(("earth", "moon"), (), ("sun",))),
+        ("(earth or moon) and not sun?", Rule((), ("earth", "moon"), ("sun",))),
+        ("not (earth? or moon?)", Rule((), (), ("earth", "moon"))),
+        ("earth >= 0.8 and moon >= .9 and sun < 0.5", Rule(("earth", "moon"), (), ("sun",))),
+        ("not earth >= 0.5 and not (sun < 0.8)", Rule(("sun",), (), ("earth",))),
+        ("true and both and @kept", Rule(("both", "earth"))),
+    ],
+)
+def test_an_expression_as_a_rule(kept: Session, text: str, rule: Rule) -> None:
+    draft = kept.draft_rule(text)
+    assert (draft.rule, draft.problems) == (rule, ())
+    assert bool(draft.notes) == (">=" in text or "<" in text)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    path = tmp_path_factory.mktemp("kept") / "s"
+    session = Session(build_store(path, small_content(), vocabulary=VOCABULARY).path)
+    session.save_query("kept", "earth")
+    assert session.notice()
+    return session
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("earth?", "`earth?`: a rule asks for accepted (`earth`), not for tentative"),
+        ("not earth", "`not earth`: a rule leaves out what is at least tentative: `not earth?`"),
+        ("earth and earth >= 0.7", "`earth >= 0.7`: a rule goes by earth's own thresholds"),
+        ("width > 100 and earth", "`width > 100`: a rule knows attributes, not columns"),
+        ("not in_set(chosen)", "`not in_set(chosen)`: a rule knows attributes, not sets"),
+        ("(earth or moon) and (sun or empty)", "`sun or empty`: a rule has one choice (any_of)"),
+        ("earth or not moon", "`not moon`: in a choice (`or`) a rule takes accepted attributes alone"),
+        ("not (earth? and moon?)", "`not (earth? and moon?)`: a rule is accepted"),
+        ("logit(earth) > 3", "`logit(earth) > 3`: a rule is accepted"),
+        ("", "a rule needs an attribute"),
+        ("true", "a rule needs an attribute"),
+        ("earth and", "the expression ends too early"),
+    ],
+)
+def test_what_a_rule_cannot_say(kept: Session, text: str, said: str) -> None:
+    draft = kept.draft_rule(text)
+    assert draft.rule is None
+    assert draft.problems[0].startswith(said)
+    with pytest.raises(InputError):
+        kept.save_derived("fresh", text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            names, names.map(lambda n: f"not {n}?"), st.tuples(names, names).map(lambda p: f"({p[0]} or {p[1]})"),
+            st.tuples(names, names).map(lambda p: f"not ({p[0]}? or {p[1]}?)"), expressions,
+        ),
+        min_size=1, max_size=3,
+    )
+)  # fmt: skip
+def test_a_rule_finds_what_its_expression_finds(kept: Session, parts: list[str]) -> None:
+    text = " and ".join(f"({part})" for part in parts)
+    rule = kept.draft_rule(text).rule
+    if rule is not None:
+        said = [*rule.all_of, *(f"not {code}?" for code in rule.none_of)]
+        said += [f"({' or '.join(rule.any_of)})"] if rule.any_of else []
+        assert kept.find(text).ids() == kept.find(" and ".join(said)).ids()
+
+
+def test_the_vocabulary_is_edited_in_place(tmp_path: Path) -> None:
+    text = "# mine\n" + VOCABULARY
+    session = Session(build_store(tmp_path / "s", small_content(), vocabulary=text).path)
+    rule = session.save_derived("lit", "sun and not moon?", description="Sun without the Moon")
+    assert rule == Rule(("sun",), (), ("moon",))
+    assert session.notice()
+    assert session.vocabulary().attribute("lit").description == "Sun without the Moon"
+    tried = session.edit_vocabulary("edit", save=False, code="sun", label="Our star", prompts=["the sun"])
+    assert not tried.saved
+    assert any(line.startswith("+") and "Our star" in line for line in tried.diff)
+    both = session.edit_vocabulary("rename", source=tried.after, save=False, code="moon", new="luna")
+    session.save_vocabulary(tried.before, both.after)
+    session.notice()
+    found = session.vocabulary()
+    assert (found.attribute("sun").label, "luna" in found, "moon" in found) == ("Our star", True, False)
+    assert session.vocabulary_source().startswith(b"# mine\n")
+    with pytest.raises(ConflictError):
+        session.save_vocabulary(tried.before, tried.after)
+    session.edit_vocabulary("duplicate", code="sun", new="star")
+    session.edit_vocabulary("group", codes=["sun", "star"], type="sky")
+    session.edit_vocabulary("add", code="comet", description="a comet", accepted=0.7)
+    session.edit_vocabulary("remove", code="empty")
+    session.edit_vocabulary("import", other="space")
+    session.notice()
+    found = session.vocabulary()
+    assert (found.attribute("star").type, "empty" in found, len(found.codes) > 20) == ("sky", False, True)
+    assert found.attribute("comet").thresholds.accepted == 0.7  # type: ignore[union-attr]
+    for op, values in (
+        ("nothing", {}),
+        ("add", {"code": "Wrong!", "description": "x"}),
+        ("edit", {"code": "sun", "x": 1}),
+    ):
+        with pytest.raises(InputError):
+            session.edit_vocabulary(op, **values)
+    assert session.vocabulary_faults(b"base_attributes: 7\n")[0].line == 1
+    assert session.vocabulary_faults() == ()
+    assert session.lint()
+    session.close()
+
+
+def test_queries_are_saved(tmp_path: Path) -> None:
+    session = Session(build_store(tmp_path / "s", small_content(), vocabulary=VOCABULARY).path)
+    session.save_query("good", "earth and moon")
+    assert session.notice()
+    assert session.named_queries() == {"good": "earth and moon"}
+    assert session.find("@good").count == session.find("earth and moon").count
+    for name, text in (("Bad name", "earth"), ("worse", "earth and"), ("loop", "@loop")):
+        with pytest.raises(InputError):
+            session.save_query(name, text)
+
+
+def test_the_helpers_behind_a_session(tmp_path: Path) -> None:
+    session = Session(sound_store(tmp_path / "s").path)
+    try:
+        assert {row.code: row.state for row in session.attributes()} == {"earth": "", "moon": "", "both": ""}
+        assert session.refresh_states()
+        assert not session.refresh_states()
+        assert {row.state for row in session.attributes()} == {"fresh"}
+        session.edit_vocabulary("edit", code="moon", accepted=0.7)
+        assert session.notice()
+        assert {row.state for row in session.attributes()} == {""}
+        session.refresh_states()
+        assert {row.code: row.state for row in session.attributes()}["moon"] == "stale: thresholds changed"
+        assert any("moon" in line for line in session.plan(scan=False)["lines"])
+        assert session.save_set("mine", [3, 1]) == 2
+        assert session.notice()
+        assert session.find("in_set(mine)").ids() == [1, 3]
+        number = session.snapshot
+        assert session.restore(number - 1) == number + 1
+        session.notice()
+        assert "mine" not in session.sets()
+        near = session.similar(4, limit=300)
+        assert near.count == 39
+        assert near.position_of(near.ids(2, 3)[0]) == 2
+        assert near.columns == ("image_id", "path", "cosine", "logit")
+        assert near.block(0)[0][1].endswith(".jpg")
+        assert near.block(1) == []
+        assert session.explain(4, "both")["lines"]
+        with pytest.raises(HelperError) as caught:
+            session.search_text("what has no vector")
+        assert caught.value.kind == "model"
+        started = session.start_job(["tag"], wait_s=60)
+        assert started.job is not None
+        session.warm()
+    finally:
+        session.close()
+
+
+def test_a_store_made_from_nothing(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    session = Session(tmp_path / "new")
+    with pytest.raises(HelperError) as caught:
+        session.create([tmp_path / "nowhere"], "space", "hash")
+    assert caught.value.kind == "input"
+    session.create([tmp_path / "photos"], "space", "hash")
+    assert session.overview().roots == 1
+    (tmp_path / "more").mkdir()
+    assert session.add_root(tmp_path / "more") == "more"
+    assert session.use_model("demo") == "demo"
+    assert session.notice()
+    assert session.model == "demo"
+    session.close()
