@@ -87,6 +87,8 @@ class LabelPart:
 
     delta: float
     """How far the cut moved from that of the base fit, in log odds."""
+    center: float
+    """Where, from that cut, four of ten images show the attribute."""
     slope: float
     delta_sd: float
     delta_low: float

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from colonnade.engine.calibration import Fit, cut_of
+from colonnade.engine.drift import drift_of, proposals
 from colonnade.engine.duck import connect, duck_errors, parquet
-from colonnade.engine.freshness import read_fit
+from colonnade.engine.errors import InputError
+from colonnade.engine.fit_choice import read_grounds, stored_row
+from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tag import plan_tag
@@ -19,6 +23,8 @@ from colonnade.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from colonnade.engine.label_audit import Estimate
 
 __all__ = ["BINS", "AttributeCalibration", "Distribution", "calibration_table"]
 
@@ -57,10 +63,27 @@ class AttributeCalibration:
     fit: Fit | None
     """None without an active model."""
     cut: float | None
-    """The logit at which `accepted` begins; None where the threshold is 0 or 1."""
+    """Where `accepted` begins, in logits or, on an axis of its own, log odds; None where nothing or everything is."""
     tentative_cut: float | None
     stale: tuple[str, ...]
     """Why the stored scores are not what would be made now; empty if they are."""
+    no_signal: bool = False
+    """Whether the collection shows no sign of it: nothing is accepted."""
+    to_make: str | None = None
+    """Why a new fit is made by the next `tag`; `fit` is then the model's own."""
+    fallback: str | None = None
+    """Why it has the model's fixed fit instead of one of its own."""
+    fitted_at: datetime | None = None
+    """When the stored fit was made; None where nothing is stored."""
+    fitted_on: int | None = None
+    """Images that the fit was made on, for `auto` and what labels made of it."""
+    drift: float | None = None
+    """How far the log odds lie from those at the fit: Kolmogorov-Smirnov distance, 0 to 1."""
+    proposal: str | None = None
+    """Why a new fit is proposed."""
+    precision: Estimate | None = None
+    """Of the accepted images, by the answers drawn for it (`review --audit`); None without such answers."""
+    recall: Estimate | None = None
 
 
 def calibration_table(
@@ -72,9 +95,12 @@ def calibration_table(
         InputError: a code is not a base attribute.
         StoreError: a file is damaged.
     """
-    work = {item.code: item for item in plan_tag(snapshot, vocabulary, store.settings.active, codes=codes)}
-    attributes = [a for a in vocabulary.base if codes is None or a.code in set(codes)]
     model = store.settings.active
+    grounds = read_grounds(snapshot, vocabulary, model) if model is not None else None
+    planned = plan_tag(snapshot, vocabulary, model, codes=codes, grounds=grounds)
+    work = {item.code: item for item in planned}
+    proposed = {p.code: p.reason for p in (proposals(planned, grounds) if grounds else ())}
+    attributes = [a for a in vocabulary.base if codes is None or a.code in set(codes)]
     with duck_errors(str(snapshot.path)):
         connection = connect(memory_bytes=_MEMORY)
         try:
@@ -91,7 +117,9 @@ def calibration_table(
     rows = []
     for attribute in attributes:
         code = attribute.code
-        fit = read_fit(snapshot, code, model, vocabulary.prompts(code)) if model else None
+        item = work.get(code)
+        fit = item.fit if item is not None else None
+        row = stored_row(snapshot, code, model) if model is not None else None
         distribution = found.get(code, Distribution())
         rows.append(
             AttributeCalibration(
@@ -103,10 +131,36 @@ def calibration_table(
                 fit=fit,
                 cut=cut_of(fit, attribute.thresholds.accepted) if fit else None,
                 tentative_cut=cut_of(fit, attribute.thresholds.tentative) if fit else None,
-                stale=work[code].reasons if code in work else (),
+                stale=item.reasons if item is not None else (),
+                no_signal=fit is not None and fit.no_signal,
+                to_make=item.to_make if item is not None else None,
+                fallback=item.choice.fallback if item is not None and item.choice is not None else None,
+                fitted_at=row.fitted_at if row is not None else None,
+                fitted_on=fit.base.count if fit is not None and fit.base is not None else None,
+                drift=drift_of(item) if item is not None else None,
+                proposal=proposed.get(code),
+                **_estimates(store, snapshot, vocabulary, item if labels[code] else None),
             )
         )
     return tuple(rows)
+
+
+def _estimates(
+    store: Store, snapshot: Snapshot, vocabulary: Vocabulary, item: AttributeWork | None
+) -> dict[str, Estimate | None]:
+    """Precision and recall of the accepted images; nothing where no answer was drawn for them."""
+    if item is None:
+        return {}
+    from colonnade.engine.places import read_places
+    from colonnade.engine.review import estimate
+    from colonnade.engine.review_answers import read_judged
+
+    try:
+        places = read_places(store, snapshot, vocabulary, item.code, item)
+    except InputError:
+        return {}
+    found = estimate(places, read_judged(snapshot, item.code))
+    return {"precision": found.precision, "recall": found.recall} if found.audited else {}
 
 
 def _look_at_images(connection: DuckDBPyConnection, snapshot: Snapshot) -> tuple[int, bool]:

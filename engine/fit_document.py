@@ -23,7 +23,7 @@ _MAX_TEXT = 4 << 20
 _MAX_LIST = 1000
 _MAX_WORDS = 1000
 _DIGEST = re.compile(r"[0-9a-f]{16}")
-_LABEL_NUMBERS = ("delta", "slope", "delta_sd", "delta_low", "delta_high", "lapse")
+_LABEL_NUMBERS = ("delta", "center", "slope", "delta_sd", "delta_low", "delta_high", "lapse")
 
 
 def axis_digest(axis: Mapping[str, Any]) -> str:

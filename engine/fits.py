@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from colonnade.engine.provenance import logit_definition
 from colonnade.engine.sampling import draw, embedded_ids, fetch
 from colonnade.engine.scoring import attribute_vector, logits
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stored_odds import stored_log_odds
+from colonnade.engine.stored_odds import computed_log_odds, stored_log_odds
 
 __all__ = ["SAMPLE", "FitOrder", "make_fits", "with_labels", "without_labels"]
 
@@ -77,11 +77,13 @@ def make_fits(
         if order.keep is None:
             made[order.code] = bases[order.code]
             continue
-        odds = stored_log_odds(
-            snapshot, grounds, order.code, order.prompts, order.keep, answers[order.code].ids
-        )
+        some = answers[order.code]
+        found = stored_log_odds(snapshot, grounds, order.code, order.prompts, order.keep)
+        if found is None or not np.isin(some.ids, found[0]).all():
+            ids = np.union1d(draw(every, sample, seed), some.ids)
+            found = ids, computed_log_odds(snapshot, grounds, order.prompts, order.keep, ids)
         logit = logit_definition(grounds.model, order.prompts).hash
-        made[order.code] = with_labels(order.keep, answers[order.code], odds, logit, chosen=order.chosen)
+        made[order.code] = with_labels(order.keep, some, *found, logit, chosen=order.chosen)
         progress()
     return made
 
@@ -131,10 +133,8 @@ def _auto_fits(
         )
         fit = auto_fit(base, chosen=order.chosen and order.method == "auto")
         if _wants_labels(order, answers):
-            some = answers[order.code]
-            rows = np.searchsorted(ids, some.ids)
-            odds = log_odds(found.axis, vectors[rows], of_all[rows], stats.take(rows))
-            fit = with_labels(fit, some, odds, base.logit, chosen=order.chosen)
+            odds = log_odds(found.axis, vectors, of_all, stats)
+            fit = with_labels(fit, answers[order.code], ids, odds, base.logit, chosen=order.chosen)
         made[order.code] = fit
         progress()
     return made
@@ -165,16 +165,20 @@ def without_labels(fit: Fit) -> Fit:
     return Fit("fixed", fit.center, fit.scale)
 
 
-def with_labels(fit: Fit, answers: Answers, odds: np.ndarray, logit: str, *, chosen: bool = False) -> Fit:
+def with_labels(
+    fit: Fit, answers: Answers, ids: np.ndarray, odds: np.ndarray, logit: str, *, chosen: bool = False
+) -> Fit:
     """A fit moved by people's answers.
 
     Args:
         fit: of any method; its axis stays, and what labels did to it before is forgotten.
-        odds: float32 [n], the log odds of the answers' images on that axis.
+        ids: int64 [n], ascending: images of the collection, the answers' among them.
+        odds: float32 [n], their log odds on that axis.
         logit: the hash of the definition of the attribute's logits.
     """
     below = without_labels(fit)
-    part = fit_labels(odds.astype(np.float64) - below.cut, answers.present)
+    x = odds.astype(np.float64) - below.cut
+    part = fit_labels(x[np.searchsorted(ids, answers.ids)], answers.present, collection=x)
     return Fit(
         "labels",
         below.center,
@@ -187,8 +191,5 @@ def with_labels(fit: Fit, answers: Answers, odds: np.ndarray, logit: str, *, cho
         background=below.background,
         logit=logit,
         base=below.base,
-        labels=LabelPart(
-            part.delta, part.slope, part.delta_sd, part.delta_low, part.delta_high, part.lapse, part.present,
-            part.absent,
-        ),
-    )  # fmt: skip
+        labels=LabelPart(**{field.name: getattr(part, field.name) for field in fields(LabelPart)}),
+    )

@@ -18,6 +18,7 @@ from colonnade.engine.query_fields import Field, parse_columns, parse_sort
 from colonnade.engine.query_sql import compile_query, no_scores
 from colonnade.engine.result import QueryResult
 from colonnade.engine.score_join import ScoreSource
+from colonnade.engine.signal import no_signal_warnings
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
@@ -69,8 +70,14 @@ def run_query(
         types=tuple(field.type for field in fields),
         where=str(snapshot.path),
         count_sql=(statement.count_sql, statement.count_parameters),
-        warnings=statement.warnings,
+        warnings=(*statement.warnings, *no_signal_warnings(snapshot, _codes(bound, fields))),
     )
+
+
+def _codes(bound: Expression, fields: Sequence[Field]) -> tuple[str, ...]:
+    """The attributes that the expression or the columns name."""
+    named = [operand.name for operand in operands(bound) if operand.kind != "image"]
+    return tuple(dict.fromkeys((*named, *(field.name for field in fields if field.kind != "image"))))
 
 
 def wide_table(snapshot: Snapshot, codes: Sequence[str]) -> QueryResult:
