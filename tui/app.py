@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -81,16 +82,24 @@ class ColonnadeApp(App[None]):
         self.frames = FrameKeeper()
         self.jobs: tuple[JobRecord, ...] = ()
         self._watcher: Watcher | None = None
+        self._is_composed = False
+        self._is_painted = False
         self._before: list[str] = []
+        self.ended_well = False
         for theme in themes():
             self.register_theme(theme)
-        self.theme = chosen_theme(self.configuration.theme)
+        self.set_reactive(App.theme, chosen_theme(self.configuration.theme))
         self.set_keymap(dict(self.configuration.keys))
 
     # the session
 
     def on_ready(self) -> None:
         self._install_signals()
+        self._is_composed = True
+
+    def _after_first_frame(self) -> None:
+        gc.freeze()
+        gc.enable()
         for problem in self.configuration.problems[:1]:
             self.base_screen.warn(problem)
         if self.current_mode != FIRST_RUN.name:
@@ -179,7 +188,7 @@ class ColonnadeApp(App[None]):
             self.base_screen.warn("there is no store yet: make it here first")
             return
         if not entry(name).present:
-            self.base_screen.warn(f"the screen {name} is not part of this installation")
+            self.base_screen.warn(f"{name}: not part of this installation")
             return
         self._before = [mode for mode in self._before if mode != name][-16:]
         if self.current_mode != FIRST_RUN.name:
@@ -226,6 +235,7 @@ class ColonnadeApp(App[None]):
                 screen.closing()
         if self._watcher is not None:
             self._watcher.stop()
+        self.ended_well = True
         self.exit(return_code=code)
 
     def close_session(self) -> None:
@@ -252,3 +262,6 @@ class ColonnadeApp(App[None]):
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         """Send only the cells that changed."""
         super()._display(screen, self.frames.changes(renderable, self))
+        if self._is_composed and not self._is_painted and renderable is not None and not self._batch_count:
+            self._is_painted = True
+            self.call_later(self._after_first_frame)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from colonnade.tui.console import RootState, error_line, set_root_state
 from colonnade.tui.streams import guarded_streams
+
+if TYPE_CHECKING:
+    import typer
 
 __all__ = ["AREAS", "Interrupted", "build_app", "main"]
 
@@ -26,6 +26,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "map": ("map",),
     "vocab": ("vocab",),
     "calibration": ("calibration",),
+    "review": ("review",),
     "labels": ("labels",),
     "imports": ("import",),
     "jobs": ("jobs",),
@@ -46,35 +47,6 @@ class Interrupted(BaseException):
         self.code = code
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib import metadata
-
-        typer.echo(f"colonnade {metadata.version('colonnade')}")
-        raise typer.Exit
-
-
-def _root(
-    store: Annotated[
-        Path | None,
-        typer.Option(
-            "--store", "-s", metavar="DIR", help="The store; else $COLONNADE_STORE, else the nearest upwards."
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No narration on stderr; errors still show.")
-    ] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """A folder of photographs as queryable columns.
-
-    Example: colonnade init shots --root ~/Pictures --vocabulary space && colonnade -s shots sync
-    """
-    set_root_state(RootState(store=store, quiet=quiet))
-
-
 def areas_of(words: Sequence[str]) -> tuple[str, ...]:
     """The areas to load for a command line: that of its command alone, which is quicker; all if it names none.
 
@@ -91,6 +63,10 @@ def areas_of(words: Sequence[str]) -> tuple[str, ...]:
 
 def build_app(areas: Sequence[str] = tuple(AREAS)) -> typer.Typer:
     """The application with the commands of some areas; by default of all."""
+    import typer
+
+    from colonnade.tui.root_options import root
+
     app = typer.Typer(
         name="colonnade",
         no_args_is_help=True,
@@ -99,7 +75,7 @@ def build_app(areas: Sequence[str] = tuple(AREAS)) -> typer.Typer:
         epilog=_EPILOG,
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
-    app.callback()(_root)
+    app.callback()(root)
     for area in areas:
         import_module(f"colonnade.tui.commands.{area}").register(app)
     return app
@@ -120,26 +96,37 @@ def main() -> None:
 def _run() -> int:
     """Run the command; returns the exit status."""
     from colonnade.engine.errors import ColonnadeError, InputError, ModelError, StoreError
+    from colonnade.tui.launch import app_wanted, run_app
 
     try:
+        if wanted := app_wanted(
+            sys.argv[1:]
+        ):  # without the command line's own modules: it should be there at once
+            return run_app(*wanted)
         code = _app_status(sys.argv[1:])
         sys.stdout.flush()
         return code
     except ColonnadeError as error:
-        error_line(f"colonnade: {error}")
+        _tell(f"colonnade: {error}")
         codes = ((InputError, 3), (StoreError, 4), (ModelError, 5))
         return next((code for kind, code in codes if isinstance(error, kind)), 1)
     except FileNotFoundError:
         if not _folder_gone():
             raise
-        error_line("colonnade: the working directory was deleted; go to another one and run it again")
+        _tell("colonnade: the working directory was deleted; go to another one and run it again")
         return 4
     except Interrupted as error:
-        error_line("colonnade: interrupted; what was finished is kept")
+        _tell("colonnade: interrupted; what was finished is kept")
         return error.code
     except MemoryError:
-        error_line("colonnade: out of memory; close other programs, or work on fewer images at once")
+        _tell("colonnade: out of memory; close other programs, or work on fewer images at once")
         return 1
+
+
+def _tell(text: str) -> None:
+    from colonnade.tui.console import error_line
+
+    error_line(text)
 
 
 def _app_status(words: Sequence[str]) -> int:

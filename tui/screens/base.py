@@ -192,7 +192,7 @@ class BaseScreen(Screen[None]):
     # how it works
 
     def compose(self) -> ComposeResult:
-        yield HeaderLine()
+        yield HeaderLine(self.colonnade.facts(self.NAME))
         yield from self.compose_body()
         yield StatusLine()
 

@@ -4,46 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
-from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input
 
 from colonnade.tui.keys import action
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import fit, text_cells
 
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
 __all__ = ["QueryLine"]
 
-_PROMPT = 2
+_SIGN = "> "
 _SHOWN_OPTIONS = 40
+_EMPTY = "all images; i types a query"
 
 
-class QueryLine(Vertical):
+class QueryLine(Widget):
     """Two lines: the expression with what it finds, and under it completions or the fault.
 
-    It knows nothing of a store: it posts `Edited` for each change and is told completions, faults and results.
+    It knows nothing of a store: it posts `Edited` for each change and is told completions, faults and results. The
+    field to type in is made when it is first needed: the first frame should not wait for it.
     """
 
     DEFAULT_CSS = """
-    QueryLine { height: 2; }
-    QueryLine > Horizontal { height: 1; }
-    QueryLine _Sign { width: 2; }
-    QueryLine Input { width: 1fr; height: 1; border: none; padding: 0; background: $surface; }
-    QueryLine Input:focus { border: none; }
-    QueryLine _Result { width: 26; height: 1; text-style: bold; }
-    QueryLine _Under { height: 1; }
-    QueryLine _Under > .query-line--bad { color: $error; text-style: bold; }
-    BaseScreen.-tiny QueryLine _Result { width: 7; }
+    QueryLine { height: 2; layout: vertical; }
+    QueryLine > .query-line--result { text-style: bold; }
+    QueryLine > .query-line--bad { color: $error; text-style: bold; }
+    QueryLine > .query-line--dim { text-style: dim; }
     BaseScreen.-flat QueryLine { height: 1; }
-    BaseScreen.-flat QueryLine _Under { display: none; }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"query-line--result", "query-line--bad", "query-line--dim"}
     BINDINGS: ClassVar = [
         action("query.complete", "tab", "complete", "complete the word; again: the next one", priority=True),
         action("query.leave", "escape,down", "leave", "back to the results", priority=True),
@@ -64,73 +63,86 @@ class QueryLine(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._text = ""
+        self._result = ""
+        self._fault: tuple[str, int] | None = None
         self._start = 0
         self._options: tuple[str, ...] = ()
-        self._next = 0
-        self._setting = ""
-
-    def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield _Sign()
-            field = Input(select_on_focus=False, compact=True, placeholder="all images; i types a query")
-            field.cursor_blink = False
-            yield field
-            yield _Result()
-        yield _Under()
+        self._tabs = 0
+        self._expected: str | None = None
+        self._field: Input | None = None
 
     @property
     def text(self) -> str:
         """The expression."""
-        return self.query_one(Input).value
+        return self._text
 
     @property
     def position(self) -> int:
         """Where the cursor is in it."""
-        return self.query_one(Input).cursor_position
+        return len(self._text) if self._field is None else self._field.cursor_position
 
     @property
     def is_typing(self) -> bool:
         """Whether the field has the focus."""
-        return self.query_one(Input).has_focus
+        return self._field is not None and self._field.has_focus
 
     def type(self) -> None:
         """Put the focus into the field."""
-        self.query_one(Input).focus()
+        if self._field is None:
+            self._field = _field(self._text, self._field_width)
+            self.mount(self._field)
+        self._field.display = True
+        self._field.focus()
+        self._redraw(0)
 
     def set_text(self, text: str) -> None:
         """Show an expression that was made otherwise; posts no `Edited`."""
-        field = self.query_one(Input)
-        if text != field.value:
-            self._setting = text
-            field.value = text
-            field.cursor_position = len(text)
+        if text != self._text:
+            self._put(text, len(text))
         self.complete_with(0, ())
 
     def complete_with(self, start: int, options: Sequence[str]) -> None:
         """What may be typed: whole words that replace the text from `start` to the cursor."""
-        self._start, self._options, self._next = start, tuple(options[:_SHOWN_OPTIONS]), 0
-        self.query_one(_Under).options(self._options)
+        self._start, self._tabs = start, 0
+        if tuple(options[:_SHOWN_OPTIONS]) != self._options:
+            self._options = tuple(options[:_SHOWN_OPTIONS])
+            self._redraw(1)
+
+    def refill(self, start: int, options: Sequence[str]) -> None:
+        """Completions for the present text, unless the user is going through some with tab."""
+        if not self._tabs:
+            self.complete_with(start, options)
 
     def fault(self, message: str, position: int) -> None:
         """Mark what is wrong, in one line of words."""
-        field = self.query_one(Input)
-        place = text_cells(safe(field.value[:position])) - int(field.scroll_offset.x)
-        self.query_one(_Under).fault(message, _PROMPT + max(0, place))
+        if self._fault != (message, position):
+            self._fault = message, position
+            self._redraw(1)
+            self._redraw(0)
 
     def clear_fault(self) -> None:
         """Nothing is wrong any more."""
-        self.query_one(_Under).fault("", 0)
+        if self._fault is not None:
+            self._fault = None
+            self._redraw(1)
+            self._redraw(0)
 
     def result(self, text: str) -> None:
         """What the expression finds: `1,204 hits  6 ms`."""
-        self.query_one(_Result).tell(text)
+        if text != self._result:
+            self._result = text
+            self._redraw(0)
+
+    # the field
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if event.value == self._setting:
-            self._setting = ""
+        self._text = event.value
+        if event.value == self._expected:
+            self._expected = None
             return
-        self._setting = ""
+        self._expected, self._tabs = None, 0
         self.post_message(self.Edited(event.value, self.position))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -138,89 +150,109 @@ class QueryLine(Vertical):
         self.post_message(self.Left(True))
 
     def on_input_blurred(self, event: Input.Blurred) -> None:
-        self.query_one(_Under).options(())
+        if self._field is not None:
+            self._field.display = False
+        self.complete_with(0, ())
+        self._redraw(0)
 
-    def on_key(self, event: events.Key) -> None:
-        if event.key != "tab":
-            self._next = 0
+    def on_resize(self, event: events.Resize) -> None:
+        if self._field is not None:
+            self._field.styles.width = self._field_width
+
+    def on_click(self) -> None:
+        self.type()
 
     def action_leave(self) -> None:
         self.post_message(self.Left(False))
 
     def action_complete(self) -> None:
-        if not self._options:
+        if not self._options or self._field is None:
             return
-        chosen = self._options[self._next % len(self._options)]
-        self._next += 1
-        field = self.query_one(Input)
-        options, start, following = self._options, self._start, self._next
-        rest = field.value[field.cursor_position :]
-        text = field.value[:start] + chosen
-        self._setting = text + rest
-        field.value = text + rest
-        field.cursor_position = len(text)
-        self.post_message(self.Edited(text + rest, len(text)))
-        self._options, self._start, self._next = options, start, following
+        chosen = self._options[self._tabs % len(self._options)]
+        self._tabs += 1
+        text = self._text[: self._start] + chosen
+        self._put(text + self._text[self.position :], len(text))
+        self.post_message(self.Edited(self._text, len(text)))
 
-    def refill(self, start: int, options: Sequence[str]) -> None:
-        """Completions for the present text, unless the user is going through some with tab."""
-        if not self._next:
-            self.complete_with(start, options)
+    def _put(self, text: str, position: int) -> None:
+        self._text = text
+        if self._field is not None and text != self._field.value:
+            self._expected = text
+            self._field.value = text
+            self._field.cursor_position = position
+        self._redraw(0)
 
+    @property
+    def _field_width(self) -> int:
+        return max(8, self.size.width - len(_SIGN) - self._result_width)
 
-class _Sign(Widget):
-    def render_line(self, y: int) -> Strip:
-        return Strip([Segment("> ", self.rich_style)], 2)
+    @property
+    def _result_width(self) -> int:
+        return 26 if self.size.width >= 50 else 8
 
+    # drawing
 
-class _Result(Widget):
-    def __init__(self) -> None:
-        super().__init__()
-        self._text = ""
-
-    def tell(self, text: str) -> None:
-        if text != self._text:
-            self._text = text
-            self.refresh()
+    def _redraw(self, line: int) -> None:
+        self.refresh(Region(0, line, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
+        return self._first_line() if y == 0 else self._second_line()
+
+    def _style(self, part: str) -> Style:
+        return self.rich_style + self.get_component_rich_style(f"query-line--{part}", partial=True)
+
+    def _first_line(self) -> Strip:
         width = self.size.width
-        return Strip([Segment(fit(self._text, width, "right"), self.rich_style)], width)
+        style = self.rich_style
+        text, kind = (self._text, style) if self._text else (_EMPTY, self._style("dim"))
+        size = self._field_width
+        right = self._result
+        if self._fault is not None and self.size.height == 1:
+            right = "!! " + self._fault[0]
+        segments = [
+            Segment(_SIGN, style),
+            Segment(fit(text, size), kind),
+            Segment(fit(right, width - size - len(_SIGN), "right"), self._style("result")),
+        ]
+        return Strip(segments).adjust_cell_length(width, style)
 
-
-class _Under(Widget):
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"query-line--bad"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._options: tuple[str, ...] = ()
-        self._fault = ""
-        self._place = 0
-
-    def options(self, options: tuple[str, ...]) -> None:
-        if options != self._options:
-            self._options = options
-            self.refresh()
-
-    def fault(self, message: str, place: int) -> None:
-        if (message, place) != (self._fault, self._place):
-            self._fault, self._place = message, place
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
+    def _second_line(self) -> Strip:
         width = self.size.width
-        if not self._fault:
+        if self._fault is None:
             words = "  ".join(self._options)
-            text = f"  tab: {words}" if words else ""
-            return Strip([Segment(fit(text, width), self.rich_style)], width)
-        words = safe(self._fault, limit=400)
-        place = min(self._place, width - 1)
-        size = text_cells(words)
-        if place + 2 + size <= width:
-            text = " " * place + "^ " + words
-        elif size + 1 <= place:
-            text = " " * (place - size - 1) + words + " ^"
-        else:
-            text = fit(words, max(0, place - 1)) + " ^" if place > width // 2 else " " * place + "^ " + words
-        style = self.rich_style + self.get_component_rich_style("query-line--bad", partial=True)
-        return Strip([Segment(fit(text, width), style)], width)
+            return Strip([Segment(fit(f"  tab: {words}" if words else "", width), self._style("dim"))], width)
+        message, position = self._fault
+        before = text_cells(safe(self._text[:position]))
+        if self._field is not None:
+            before -= int(self._field.scroll_offset.x)
+        text = caret_line(message, len(_SIGN) + before, width)
+        return Strip([Segment(text, self._style("bad"))], width)
+
+
+def caret_line(message: str, place: int, width: int) -> str:
+    """A line with ^ at `place` and the message beside it, where there is room for it."""
+    words = safe(message, limit=400)
+    place = max(0, min(place, width - 1))
+    size = text_cells(words)
+    if place + 2 + size <= width:
+        text = " " * place + "^ " + words
+    elif size + 1 <= place:
+        text = " " * (place - size - 1) + words + " ^"
+    elif place > width // 2:
+        text = fit(words, place - 1) + " ^"
+    else:
+        text = " " * place + "^ " + words
+    return fit(text, width)
+
+
+def _field(text: str, width: int) -> Input:
+    from textual.widgets import Input
+
+    field = Input(text, select_on_focus=False, compact=True)
+    field.cursor_blink = False
+    field.styles.width = width
+    field.styles.height = 1
+    field.styles.margin = (0, 0, 0, len(_SIGN))
+    field.styles.padding = 0
+    field.styles.background = "transparent"
+    return field

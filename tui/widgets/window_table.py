@@ -344,9 +344,7 @@ class WindowTable(Widget, can_focus=True):
             return True
         near = self._blocks_of(max(0, self._top - BLOCK_ROWS // 2), self.count)[:1]
         after = min(self.count - 1, self._top + self.page_rows + BLOCK_ROWS // 2) // BLOCK_ROWS
-        wanted = [
-            k for k in {*needed, *near, after} if k >= 0 and k not in self._blocks | self._reading_map()
-        ]
+        wanted = [k for k in {*needed, *near, after} if k >= 0 and k not in {*self._blocks, *self._reading}]
         if wanted:
             generation = self._generation
             self._reading.update(wanted)
