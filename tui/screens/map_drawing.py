@@ -71,6 +71,7 @@ class MapDrawing(BaseScreen):
 
     def on_mount(self) -> None:
         self.globe.focus()
+        self.call_after_refresh(self.get_ready)
 
     def load(self) -> None:
         """Read the map anew; the view, and what is selected, stay."""
