@@ -197,9 +197,22 @@ def load_wholes(cursor: DuckDBPyConnection, base: Base, snapshot: Snapshot, colu
 
 
 def load_ranks(cursor: DuckDBPyConnection, base: Base, files: tuple[DataFile, ...], column: str) -> Wholes:
+    import numpy as np
+
+    if not files:
+        return Wholes(np.zeros(len(base), np.int64), np.zeros(len(base), bool))
     name = identifier(column)
-    value = f"CASE WHEN {name} IS NOT NULL THEN dense_rank() OVER (ORDER BY {name}) END"
-    return _wholes(cursor, base, files, value)
+    # Half the memory of dense_rank(): of two neighbours, equal hashes tell equal texts.
+    ids, hashes, there = (
+        np.asarray(values)
+        for values in _fetch(
+            cursor,
+            f"SELECT image_id, hash({name}), {name} IS NOT NULL FROM {parquet(files)} ORDER BY {name}",
+        )
+    )
+    ranks = np.zeros(len(ids), np.int32)
+    np.cumsum(hashes[1:] != hashes[:-1], out=ranks[1:])
+    return Wholes(_placed(base, ids, ranks, 0), _placed(base, ids, there, False))
 
 
 def _wholes(cursor: DuckDBPyConnection, base: Base, files: tuple[DataFile, ...], value: str) -> Wholes:

@@ -131,6 +131,8 @@ class SessionBase:
         with self._lock:
             if self._connection is None:
                 self._connection = connect(memory_bytes=_MEMORY)
+                # What a large sort took goes back to the system, not into the app's size for good.
+                self._connection.execute("SET allocator_background_threads = true")
                 self._connection.execute(f"SET threads = {min(_THREADS, os.cpu_count() or 1)}")
             return self._connection.cursor()
 

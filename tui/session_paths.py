@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PackedTexts", "read_texts", "warm_texts"]
 
-_CHUNK = 128
+_CHUNK = 64
 _FETCH = 8192
 
 
