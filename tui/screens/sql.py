@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,22 +11,18 @@ from textual.app import ComposeResult
 
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.sql_rows import result_columns, row_lines
 from colonnade.tui.sql_export import Export
 from colonnade.tui.sql_history import History, history_path, read_history, write_history
 from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
 from colonnade.tui.sql_text import Completion, Names, complete
 from colonnade.tui.widgets.line import TextLine, TextLines
 from colonnade.tui.widgets.sql_editor import SqlEditor
-from colonnade.tui.widgets.window_table import Column, WindowTable
+from colonnade.tui.widgets.window_table import WindowTable
 
 __all__ = ["SqlScreen"]
 
 _EMPTY = "write a statement above and run it with ^J or F5; views: "
-_NUMBERS = frozenset(
-    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER", "FLOAT", "DOUBLE")
-)
-_NARROWEST, _WIDEST = 4, 44
-_SAMPLE = 100
 
 
 class SqlScreen(BaseScreen):
@@ -187,7 +182,7 @@ class SqlScreen(BaseScreen):
         self._rows = rows
         self.query_one("#row", TextLines).display = False
         self.table.empty = "no rows"
-        self.table.show(rows, keep=keep, columns=_columns(rows, self.table.size.width - 4))
+        self.table.show(rows, keep=keep, columns=result_columns(rows, self.table.size.width - 4))
 
     # writing
 
@@ -255,15 +250,7 @@ class SqlScreen(BaseScreen):
         panel = self.query_one("#row", TextLines)
         if not panel.display or values is None or self._rows is None:
             return
-        width, lines = max(20, self.size.width), []
-        longest = min(24, max((len(name) for name in self._rows.columns), default=0))
-        for name, value in zip(self._rows.columns, values, strict=False):
-            text = "NULL" if value is None else str(value)
-            room = max(8, width - longest - 3)
-            parts = [text[n : n + room] for n in range(0, min(len(text), 6 * room), room)] or [""]
-            lines.append(f" {name[:longest]:{longest}} {parts[0]}")
-            lines += [" " * (longest + 2) + part for part in parts[1:]]
-        panel.show(tuple(lines))
+        panel.show(row_lines(self._rows.columns, values, self.size.width))
 
     # files
 
@@ -313,26 +300,6 @@ class SqlScreen(BaseScreen):
             write_history(history_path(self.session.path), history)
         except OSError as error:
             self.warn(f"the history of statements cannot be saved: {error.strerror}")
-
-
-def _columns(rows: SqlRows, room: int) -> tuple[Column, ...]:
-    """Columns as wide as their first values need, numbers to the right; the last text takes what is left."""
-    columns: list[Column] = []
-    for n, (name, kind) in enumerate(zip(rows.columns, rows.types, strict=True)):
-        number = kind in _NUMBERS or kind.startswith("DECIMAL")
-        longest = max((len(_text(row[n])) for row in rows.rows[:_SAMPLE]), default=0)
-        width = min(_WIDEST, max(_NARROWEST, len(name), longest))
-        columns.append(Column(name, name, width, "right" if number else "left", _text, index=n))
-    texts = [n for n, column in enumerate(columns) if column.align == "left"]
-    if texts and sum(column.width + 1 for column in columns) < room:
-        columns[texts[-1]] = replace(columns[texts[-1]], width=0)
-    return tuple(columns)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _time(seconds: float) -> str:

@@ -1,0 +1,289 @@
+"""Jobs: what runs, ran and failed; what is stale, what it would cost, and a key to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from textual.app import ComposeResult
+
+from colonnade.tui.job_rows import Paces, headline, job_row, outcome_rows
+from colonnade.tui.keys import action
+from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.jobs_columns import FILES, JOBS, LINES, STARTABLE
+from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
+
+if TYPE_CHECKING:
+    from colonnade.engine.jobs import JobRecord
+    from colonnade.tui.job_start import Started
+    from colonnade.tui.session import Session
+
+__all__ = ["JobsScreen"]
+
+View = Literal["plan", "files", "log"]
+
+_LOG_LINES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    lines: tuple[str, ...]
+    empty: bool
+    looked: bool
+
+
+class JobsScreen(BaseScreen):
+    """The jobs above; below, of the one under the cursor, its files or its log, or the plan of stale work."""
+
+    NAME = "jobs"
+    AUTO_FOCUS = "#jobs"
+    DEFAULT_CSS = """
+    JobsScreen #jobs { height: 1fr; }
+    JobsScreen #about { background: $panel; text-style: bold; }
+    JobsScreen #below { height: 1fr; }
+    JobsScreen.-flat #about, JobsScreen.-flat #below { display: none; }
+    """
+    BINDINGS: ClassVar = [
+        action("jobs.run_plan", "r", "run_plan", "do what is stale: start a sync"),
+        action("jobs.start", "s", "start", "start a job"),
+        action("jobs.stop", "x", "stop", "stop this job; what it finished is kept"),
+        action("jobs.resume", "u", "resume", "start this job's command again"),
+        action("jobs.plan", "p", "view('plan')", "what is stale, with a look at the folders"),
+        action("jobs.files", "f", "view('files')", "files that this job could not read, with reasons"),
+        action("jobs.log", "v", "view('log')", "this job's log"),
+        action("jobs.panel", "tab", "other_panel", "other panel"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: tuple[JobRecord, ...] = ()
+        self._paces = Paces()
+        self._plan: _Plan | None = None
+        self._view: View = "plan"
+        self._shown: tuple[str, tuple[Any, ...]] = ("", ())
+        self._here: str | None = None
+
+    def compose_body(self) -> ComposeResult:
+        yield WindowTable(JOBS, id="jobs", empty="no job has run yet: r does what is stale, s starts one")
+        yield TextLine(id="about")
+        yield WindowTable(LINES, id="below", heading=False)
+
+    @property
+    def table(self) -> WindowTable:
+        """The jobs."""
+        return self.query_one("#jobs", WindowTable)
+
+    @property
+    def below(self) -> WindowTable:
+        """The plan, the files or the log."""
+        return self.query_one("#below", WindowTable)
+
+    @property
+    def record(self) -> JobRecord | None:
+        """The job under the cursor."""
+        return next((record for record in self._records if record.id == self._here), None)
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.get_ready)
+
+    def session_ready(self) -> None:
+        self.background("jobs", self.session.jobs, self._show_records)
+        self._make_plan(look=False)
+
+    def resumed(self) -> None:
+        self._show_records(self.colonnade.jobs or self._records)
+        if self._plan is None:
+            self._make_plan(look=False)
+
+    def snapshot_changed(self) -> None:
+        self._plan = None
+        if self.is_current:
+            self._make_plan(look=False)
+
+    def jobs_changed(self, records: Sequence[JobRecord]) -> None:
+        if self.is_current:
+            self._show_records(records)
+        else:
+            self._paces.note(records)
+
+    def go_back(self) -> bool:
+        if self.below.has_focus:
+            self.table.focus()
+            return True
+        return False
+
+    # the jobs
+
+    def _show_records(self, records: Sequence[JobRecord]) -> None:
+        before = {record.id: record.state for record in self._records}
+        self._records = tuple(records)
+        self._paces.note(records)
+        rows = [job_row(record, self._paces.of(record)) for record in records]
+        places = {row[0]: n for n, row in enumerate(rows)}
+        place = places.get(self._here or "", 0)
+        if place == self.table.cursor:
+            self.table.show(ListSource(rows), keep=True)
+        else:
+            self.table.show(ListSource(rows), row=place)
+        for record in records:
+            if before.get(record.id) == "running" != record.state:
+                (self.say if record.state == "done" else self.warn)(headline(record))
+        self._show_below()
+
+    def on_window_table_cursor_moved(self, message: WindowTable.CursorMoved) -> None:
+        if message.table is self.table:
+            here = str(message.values[0]) if message.values else None
+            if here != self._here:
+                self._here = here
+                self._show_below()
+
+    def on_window_table_chosen(self, message: WindowTable.Chosen) -> None:
+        if message.table is self.table:
+            self.action_view("log" if self.record and not self.record.outcomes else "files")
+
+    def action_other_panel(self) -> None:
+        (self.table if self.below.has_focus else self.below).focus()
+
+    # below them
+
+    def action_view(self, view: View) -> None:
+        self._view = view
+        if view == "plan":
+            self._make_plan(look=True)
+        self._show_below()
+
+    def _show_below(self) -> None:
+        record = self.record
+        if self._view == "plan" or record is None:
+            plan = self._plan
+            if plan is None:
+                self._put("plan", "what is stale: looking ...", LINES, [])
+                return
+            about = "what is stale: nothing" if plan.empty else "what is stale: r does it"
+            about += "" if plan.looked else " (without a look at the folders; p looks)"
+            self._put("plan", about, LINES, [(f" {line}",) for line in plan.lines])
+        elif self._view == "files":
+            rows = outcome_rows(record)
+            self._put(
+                f"files {record.id}",
+                headline(record),
+                FILES if rows else LINES,
+                rows or [_no_files(record)],
+            )
+        else:
+            self.background("log", partial(self._read_log, record.id), partial(self._show_log, record))
+
+    def _read_log(self, job: str) -> list[str]:
+        return self.session.job_log(job).splitlines()[-_LOG_LINES:]
+
+    def _show_log(self, record: JobRecord, lines: list[str]) -> None:
+        if self._view == "log" and self.record is not None and self.record.id == record.id:
+            rows = [(line,) for line in lines] or [("nothing was logged",)]
+            self._put(f"log {record.id}", headline(self.record), LINES, rows, end=True)
+
+    def _put(
+        self,
+        what: str,
+        about: str,
+        columns: tuple[Column, ...],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        end: bool = False,
+    ) -> None:
+        """Show rows below; where they are the same as before, nothing is drawn."""
+        self.query_one("#about", TextLine).tell(f" {about}")
+        if (what, tuple(rows)) == self._shown:
+            return
+        same = what == self._shown[0]
+        at_end = self.below.cursor >= self.below.count - 1
+        self._shown = (what, tuple(rows))
+        self.below.heading = columns is FILES
+        if same and not (end and at_end):
+            self.below.show(ListSource(rows), keep=True, columns=columns)
+        else:
+            self.below.show(ListSource(rows), row=len(rows) - 1 if end else 0, columns=columns)
+
+    # what is stale
+
+    def _make_plan(self, *, look: bool) -> None:
+        work = partial(_read_plan, self.session, look)
+        self.background("plan", work, self._planned, failed=self._not_planned)
+
+    def _planned(self, plan: _Plan) -> None:
+        self._plan = plan
+        self._show_below()
+
+    def _not_planned(self, error: Exception) -> None:
+        self._plan = _Plan((f"the plan cannot be made: {' '.join(str(error).split())}",), False, False)
+        self._show_below()
+
+    # starting and stopping
+
+    def action_run_plan(self) -> None:
+        self._start(("sync",))
+
+    def action_start(self) -> None:
+        def choices(typed: str) -> Iterable[tuple[str, str]]:
+            first = typed.split()[:1]
+            if len(typed.split()) > 1 and first[0] in dict(STARTABLE):
+                return [(typed.strip(), dict(STARTABLE)[first[0]])]
+            return [(name, words) for name, words in STARTABLE if name.startswith(first[0] if first else "")]
+
+        self.ask("start which job?", self._start_words, choices=choices)
+
+    def _start_words(self, text: str) -> None:
+        if text.strip():
+            self._start(tuple(text.split()))
+
+    def action_resume(self) -> None:
+        record = self.record
+        if record is None:
+            self.warn("no job is chosen")
+        elif record.state == "running":
+            self.warn("it is running")
+        else:
+            self._start(record.command)
+
+    def _start(self, words: Sequence[str]) -> None:
+        self.say(f"starting {' '.join(words)} ...")
+        work: Callable[[], Started] = partial(self.session.start_job, tuple(words))
+        self.background("start", work, partial(self._started, tuple(words)))
+
+    def _started(self, words: tuple[str, ...], started: Started) -> None:
+        if started.ended:
+            self.say(f"{' '.join(words)}: {started.message or 'done'}")
+        else:
+            self.say(f"{' '.join(words)} runs as process {started.pid}; it goes on when you quit")
+        self._here = started.job or self._here
+        self.background("jobs", self.session.jobs, self._show_records)
+
+    def action_stop(self) -> None:
+        record = self.record
+        if record is None or record.state != "running":
+            self.warn("no running job is chosen")
+            return
+        self.background("stop", partial(self.session.stop_job, record.id), partial(self._stopped, record))
+
+    def _stopped(self, record: JobRecord, asked: bool) -> None:
+        name = " ".join(record.command)
+        self.say(
+            f"{name}: asked to stop; what it finished is kept"
+            if asked
+            else f"{name}: was not running any more"
+        )
+
+
+def _read_plan(session: Session, look: bool) -> _Plan:
+    """The plan, and before it what stands in the way of one."""
+    problems = session.overview().problems
+    found = session.plan(scan=look)
+    lines = [f"! {line}" for line in problems] + [str(line) for line in found["lines"]]
+    return _Plan(tuple(lines), bool(found["empty"]), look)
+
+
+def _no_files(record: JobRecord) -> tuple[str]:
+    waiting = "none so far" if record.state == "running" else "none"
+    return (f" files that could not be read: {waiting}",)
