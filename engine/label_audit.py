@@ -1,0 +1,272 @@
+"""Precision and recall of the accepted images, with 90 % intervals, from images drawn with known probabilities.
+
+x is how far an image's log odds lie above the cut in force: an image is accepted from 0 on. The collection falls into
+strata by x: the accepted images, and three below the cut. Within a stratum images are drawn evenly, by random numbers
+that belong to the images: what was drawn follows from the labels alone, and a sample stays even when images come or
+the cut moves. Labels chosen by the policy of the review are nearer to the cut than images are, and are never used here.
+
+The share of hits among the accepted has Jeffreys' prior, Beta(.5, .5). Below the cut hits are too rare for that: there
+the prior is Beta(.5, .5 / m - .5), as vague, with the mean m that images so far below a cut had on photographs. What is
+known of the audited images is kept apart from what is inferred of the others, so that a full audit leaves no doubt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from colonnade.engine.beta import drawn_quantiles
+
+__all__ = [
+    "AUDIT_SHARES",
+    "Audit",
+    "Draw",
+    "Estimate",
+    "audit",
+    "draw",
+    "precision_at",
+    "strata",
+    "worth_of_one_more",
+]
+
+AUDIT_SHARES = (0.6, 0.2, 0.12, 0.08)
+"""Of the images drawn, per stratum: accepted, less than 1 below the cut, less than 3 below, the rest."""
+
+_EDGES = (0.0, -1.0, -3.0)
+_LEVEL = 0.9
+_BELOW_CUT, _STEEPNESS, _LEAST_SHARE = -2.0, 0.85, 2e-5
+"""The share of hits at x below the cut is expected to be sigmoid(.85 x - 2), and never quite nothing."""
+_DRAWS = 4000
+_NEARLY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share with its 90 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What audited images say of the accepted ones."""
+
+    precision: Estimate | None
+    """None where nothing is accepted."""
+    recall: Estimate | None
+    """None as long as no image is audited."""
+    accepted: int
+    """Accepted images."""
+    audited: int
+    """Images with a usable answer from an audit, and those of them that are accepted."""
+    audited_accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The next image of an audit."""
+
+    index: int
+    """Its place in the arrays given."""
+    probability: float
+    """The chance of each draw to be this image: its stratum's share over the images in it. Weights are 1 over it."""
+    stratum: int
+
+
+def strata(x: np.ndarray) -> np.ndarray:
+    """int64 [n]: 0 for accepted images, 1 to 3 the farther below the cut."""
+    return np.searchsorted(-np.asarray(_EDGES), -np.asarray(x, dtype=np.float64))
+
+
+def draw(x: np.ndarray, image_id: np.ndarray, audited: np.ndarray, *, seed: str) -> Draw | None:
+    """The next image to audit; None when all are.
+
+    The stratum is the one farthest behind its share, the image the one in it with the smallest random number.
+
+    Args:
+        x: float [n], log odds minus the cut in force.
+        image_id: int64 [n].
+        audited: bool [n], those drawn already, whatever the answer was.
+        seed: what the images' random numbers depend on, such as the attribute's code.
+    """
+    codes = strata(x)
+    sizes = np.bincount(codes, minlength=len(AUDIT_SHARES))
+    done = np.bincount(codes[audited], minlength=len(AUDIT_SHARES))
+    shares = _shares(sizes)
+    behind = np.where(done < sizes, shares * (done.sum() + 1) - done, -np.inf)
+    stratum = int(np.argmax(behind))
+    if done[stratum] >= sizes[stratum]:
+        return None
+    open_ = np.flatnonzero((codes == stratum) & ~audited)
+    index = int(open_[np.argmin(_random_numbers(image_id[open_], seed))])
+    return Draw(index, float(shares[stratum] / sizes[stratum]), stratum)
+
+
+def _shares(sizes: np.ndarray) -> np.ndarray:
+    shares = np.where(sizes > 0, AUDIT_SHARES, 0.0)
+    return np.asarray(shares / shares.sum() if shares.any() else shares)
+
+
+def _random_numbers(image_id: np.ndarray, seed: str) -> np.ndarray:
+    """uint64 [n], a hash (splitmix64) of id and seed."""
+    salt = np.frombuffer(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:8], dtype="<u8")
+    with np.errstate(over="ignore"):
+        z = image_id.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + salt
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Images of one stratum on one side of the cut. Trials and hits are worth equally many of equal weight."""
+
+    accepted: bool
+    size: int
+    audited: int
+    known: int
+    """Hits among the audited."""
+    trials: float
+    hits: float
+    prior: tuple[float, float]
+
+    @property
+    def rest(self) -> int:
+        return max(self.size - self.audited, 0)
+
+    @property
+    def posterior(self) -> tuple[float, float]:
+        return self.prior[0] + self.hits, self.prior[1] + self.trials - self.hits
+
+    def draws(self, generator: np.random.Generator) -> np.ndarray:
+        """Hits in all, drawn from the posterior."""
+        share = generator.beta(*self.posterior, size=_DRAWS)
+        return np.asarray(self.known + generator.binomial(self.rest, share))
+
+
+def audit(
+    x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray, *, cut: float = 0.0
+) -> Audit:
+    """Precision and recall of the accepted images.
+
+    Args:
+        x: float [n], log odds minus the cut in force, of all images.
+        at: float [m], the same of the audited images.
+        present: bool [m], the answers.
+        probability: float [m], as `Draw.probability` was when the image was drawn.
+        cut: another cut to look at; images are accepted from there on.
+
+    Raises:
+        ValueError: a probability is not in (0, 1], or the lengths differ.
+    """
+    pieces = _pieces(x, at, present, probability, cut)
+    accepted = [piece for piece in pieces if piece.accepted]
+    return Audit(
+        precision=_precision(accepted),
+        recall=_recall(pieces) if len(at) else None,
+        accepted=sum(piece.size for piece in accepted),
+        audited=len(at),
+        audited_accepted=sum(piece.audited for piece in accepted),
+    )
+
+
+def precision_at(
+    x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray, cut: float = 0.0
+) -> Estimate | None:
+    """Only the precision of `audit`, which takes less time."""
+    return _precision([piece for piece in _pieces(x, at, present, probability, cut) if piece.accepted])
+
+
+def worth_of_one_more(x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray) -> float:
+    """By how much the precision's interval is expected to shrink once one more accepted image is audited.
+
+    Arguments as for `audit`. 0 where nothing is accepted or every accepted image is audited.
+    """
+    accepted = [piece for piece in _pieces(x, at, present, probability, 0.0) if piece.accepted]
+    if not accepted or not accepted[0].rest:
+        return 0.0
+    (now,) = accepted
+    a, b = now.posterior
+    no = replace(now, audited=now.audited + 1, trials=now.trials + 1)
+    yes = replace(no, known=now.known + 1, hits=now.hits + 1)
+    after = (a * _single(yes).width + b * _single(no).width) / (a + b)
+    return max(_single(now).width - after, 0.0)
+
+
+def _pieces(
+    x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray, cut: float
+) -> list[_Piece]:
+    x, at = np.asarray(x, dtype=np.float64), np.asarray(at, dtype=np.float64)
+    present, probability = np.asarray(present, dtype=bool), np.asarray(probability, dtype=np.float64)
+    if not at.shape == present.shape == probability.shape:
+        raise ValueError("audited images, answers and probabilities must be of one length")
+    if not ((probability > 0) & (probability <= 1)).all():
+        raise ValueError("a probability of selection must be above 0 and at most 1")
+    of_all, of_audited = 2 * strata(x) + (x < cut), 2 * strata(at) + (at < cut)
+    found = []
+    for code in np.unique(of_all).tolist():
+        inside, mine = of_all == code, of_audited == code
+        weight = 1 / probability[mine]
+        trials = float(weight.sum() ** 2 / (weight**2).sum()) if len(weight) else 0.0
+        hits = trials * float(weight @ present[mine] / weight.sum()) if len(weight) else 0.0
+        found.append(
+            _Piece(
+                accepted=code % 2 == 0,
+                size=int(inside.sum()),
+                audited=int(mine.sum()),
+                known=int(present[mine].sum()),
+                trials=trials,
+                hits=min(hits, trials),
+                prior=_prior(x[inside]) if code > 1 else (0.5, 0.5),
+            )
+        )
+    return found
+
+
+def _prior(x: np.ndarray) -> tuple[float, float]:
+    """Of the share of hits among images at x below the cut."""
+    odds = np.clip(_STEEPNESS * x + _BELOW_CUT, -50, 0)
+    expected = float((np.exp(odds) / (1 + np.exp(odds))).mean()) + _LEAST_SHARE
+    return 0.5, 0.5 / expected - 0.5
+
+
+def _precision(accepted: Sequence[_Piece]) -> Estimate | None:
+    if not accepted:
+        return None
+    if len(accepted) == 1:
+        return _single(accepted[0])
+    generator = np.random.default_rng(0)
+    hits = np.sum([piece.draws(generator) for piece in accepted], axis=0)
+    return _summary(hits / sum(piece.size for piece in accepted))
+
+
+def _single(piece: _Piece) -> Estimate:
+    a, b = piece.posterior
+    tails = (1 - _LEVEL) / 2, (1 + _LEVEL) / 2
+    none, every = piece.hits <= _NEARLY, piece.hits >= piece.trials - _NEARLY
+    if none != every:  # Nothing speaks for one of the ends: all of the tail is at the other.
+        tails = (0.0, _LEVEL) if none else (1 - _LEVEL, 1.0)
+    low, high = drawn_quantiles(tails, a, b, piece.rest)
+    return Estimate(*((piece.known + part) / piece.size for part in (piece.rest * a / (a + b), low, high)))
+
+
+def _recall(pieces: Sequence[_Piece]) -> Estimate:
+    generator = np.random.default_rng(0)
+    hits = [piece.draws(generator) for piece in pieces]
+    total = np.sum(hits, axis=0)
+    found = sum((h for h, piece in zip(hits, pieces, strict=True) if piece.accepted), np.zeros(_DRAWS))
+    return _summary(np.divide(found, total, out=np.ones(_DRAWS), where=total > 0))
+
+
+def _summary(shares: np.ndarray) -> Estimate:
+    low, high = np.quantile(shares, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Estimate(float(shares.mean()), float(low), float(high))

@@ -1,0 +1,109 @@
+"""The cut that gives the precision somebody wants, as far as audited images can show it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from colonnade.engine.errors import InputError
+from colonnade.engine.label_audit import Audit, Estimate, audit, precision_at
+
+__all__ = ["PrecisionCut", "cut_for_precision"]
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionCut:
+    """A cut, and what the audited images say of it."""
+
+    shift: float
+    """How far it lies above the cut in force, in log odds."""
+    precision: Estimate
+    recall: Estimate
+    before: Audit
+    """At the cut in force."""
+    accepted: int
+    """Images that would be accepted."""
+    audited: int
+    """Audited images among those."""
+
+    @property
+    def recall_cost(self) -> float:
+        """Recall that is lost (below 0: gained) by moving the cut."""
+        return (self.before.recall.value if self.before.recall else math.nan) - self.recall.value
+
+
+def cut_for_precision(
+    x: np.ndarray,
+    at: np.ndarray,
+    present: np.ndarray,
+    probability: np.ndarray,
+    target: float,
+    *,
+    code: str = "this attribute",
+) -> PrecisionCut:
+    """The lowest cut at which the estimated precision is at least `target`.
+
+    Cuts are looked for between audited images, and at the cut in force.
+
+    Args:
+        x: float [n], log odds minus the cut in force, of all images.
+        at, present, probability: the audited images, as for `label_audit.audit`.
+        code: the attribute's name, for messages.
+
+    Raises:
+        InputError: the target is not between 0 and 1, nothing was audited, or too few images were audited, or too few
+            of them right, to show it.
+    """
+    if not 0 < target < 1:
+        raise InputError(f"precision {target:g}: it must lie between 0 and 1")
+    at, present = np.asarray(at, dtype=np.float64), np.asarray(present, dtype=bool)
+    x = np.asarray(x, dtype=np.float64)
+    found = len(at) and _lowest(x, at, present, probability, target)
+    if found is None or len(at) == 0:
+        raise InputError(_refusal(code, at, present, target))
+    shift, precision = found
+    after = audit(x, at, present, probability, cut=shift)
+    assert after.recall is not None
+    return PrecisionCut(
+        shift=shift,
+        precision=precision,
+        recall=after.recall,
+        before=audit(x, at, present, probability),
+        accepted=after.accepted,
+        audited=after.audited_accepted,
+    )
+
+
+def _lowest(
+    x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray, target: float
+) -> tuple[float, Estimate] | None:
+    places = np.unique(at[np.isfinite(at)])
+    candidates = np.unique(np.concatenate([[0.0], places[:1], (places[1:] + places[:-1]) / 2]))
+    for cut in candidates:
+        if not (at >= cut).any():
+            break
+        precision = precision_at(x, at, present, probability, float(cut))
+        if precision is not None and precision.value >= target:
+            return float(cut), precision
+    return None
+
+
+def _refusal(code: str, at: np.ndarray, present: np.ndarray, target: float) -> str:
+    accepted = at >= 0
+    right, seen = int(present[accepted].sum()), int(accepted.sum())
+    needed = max(math.ceil((target - 0.5) / (1 - target)), 1)
+    advice = f"colonnade review {code} --audit"
+    if seen == 0:
+        return f"{code}: no accepted picture has been audited, so that no precision can be shown; {advice}"
+    pictures = f"{seen} accepted picture{'s' if seen > 1 else ''}"
+    if seen < needed:
+        return (
+            f"{code}: {pictures} audited ({right} right) cannot show a precision of {target:g}, which takes {needed} "
+            f"without a fault; {advice}"
+        )
+    return (
+        f"{code}: of {pictures} audited {right} are right, and no cut among them shows a precision of {target:g}; "
+        f"more labels may: {advice}"
+    )
