@@ -18,7 +18,7 @@ from colonnade.engine.tables import read_files, read_table
 from colonnade.engine.tag import plan_tag
 from colonnade.engine.vocabulary import Thresholds, Vocabulary
 
-__all__ = ["Places", "odds_cut", "read_places"]
+__all__ = ["Places", "eighty", "odds_cut", "read_places"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,21 @@ def odds_cut(fit: Fit, confidence: float) -> float:
         return math.inf
     wanted = math.log(confidence / (1 - confidence))
     return wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+
+
+def eighty(places: Places, cut: float) -> float:
+    """The log odds of confidence .80 if images are to be accepted from `cut`: what `set_cut` takes.
+
+    Raises:
+        InputError: the attribute's threshold is 0 or 1, so that no cut decides what is accepted.
+    """
+    accepted = places.thresholds.accepted
+    if not 0 < accepted < 1:
+        raise InputError(
+            f"{places.code}: its threshold for accepted is {accepted:g}, so no cut decides anything"
+        )
+    slope = 1.0 if places.fit.method == "fixed" else places.fit.slope
+    return cut - (math.log(accepted / (1 - accepted)) - LOG_4) / slope
 
 
 def read_places(

@@ -220,11 +220,10 @@ def _fit(store: Store, code: str) -> FitRun | None:
 
 
 def _print_fit(run: FitRun) -> None:
-    from colonnade.tui.calibration_text import change_cells, change_columns
+    from colonnade.tui.calibration_text import CHANGE_COLUMNS, change_cells
 
-    print_table(
-        change_columns(), [change_cells(outcome) for outcome in run.outcomes], right=set(change_columns()[2:])
-    )
+    rows = [change_cells(outcome) for outcome in run.outcomes]
+    print_table(CHANGE_COLUMNS, rows, right=set(CHANGE_COLUMNS) - {"attribute", "method"})
     if run.written:
         say(f"made anew: {', '.join(run.written)}")
 
