@@ -28,6 +28,8 @@ class Paint:
     """uint8 [height, width]"""
     chosen: np.ndarray
     """bool [height, width]: cells with images of the selection."""
+    images: np.ndarray
+    """int32 [height, width]: the images of each cell."""
 
 
 def paint(frame: Frame, colouring: Colouring, chosen: np.ndarray | None = None) -> Paint:
@@ -47,11 +49,11 @@ def paint(frame: Frame, colouring: Colouring, chosen: np.ndarray | None = None) 
     if chosen is not None:
         inside = frame.cell_of[chosen]
         cells.reshape(-1)[inside[inside >= 0]] = True
-    return Paint(rows, levels, cells)
+    return Paint(rows, levels, cells, frame.counts)
 
 
 def with_names(painted: Paint, clusters: Iterable[Cluster]) -> Paint:
-    """The look with the names of crowds over their hearts, the largest first; what would overlap is left out."""
+    """The look with the names of crowds beside their hearts, the largest first; what would overlap is left out."""
     height, width = painted.levels.shape
     taken = np.zeros((height, width + 2), bool)
     rows, levels = list(painted.rows), painted.levels.copy()
@@ -60,13 +62,15 @@ def with_names(painted: Paint, clusters: Iterable[Cluster]) -> Paint:
         if not text:
             continue
         left = min(max(0, cluster.column - len(text) // 2), width - len(text))
-        for row in (cluster.row, cluster.row + 1, cluster.row - 1):
-            if 0 <= row < height and not taken[row, left : left + len(text) + 2].any():
-                taken[row, left : left + len(text) + 2] = True
-                rows[row] = rows[row][:left] + text + rows[row][left + len(text) :]
-                levels[row, left : left + len(text)] = NAME
-                break
-    return Paint(tuple(rows), levels, painted.chosen)
+        span = slice(left, left + len(text))
+        near = [row for row in range(cluster.row - 2, cluster.row + 3) if 0 <= row < height]
+        free = [row for row in near if not taken[row, left : left + len(text) + 2].any()]
+        if free:  # where it hides the fewest images; of those, the nearest above
+            row = min(free, key=lambda r: (int(painted.images[r, span].sum()), abs(r - cluster.row), r))
+            taken[row, left : left + len(text) + 2] = True
+            rows[row] = rows[row][:left] + text + rows[row][left + len(text) :]
+            levels[row, span] = NAME
+    return Paint(tuple(rows), levels, painted.chosen, painted.images)
 
 
 def _dense(frame: Frame) -> np.ndarray:

@@ -180,7 +180,9 @@ class MapScreen(MapChoosing):
             return
 
         def choices(typed: str) -> Iterable[tuple[str, str]]:
-            return [(code, "") for code in scored if typed.strip().casefold() in code]
+            wanted = typed.strip().casefold()
+            found = sorted(scored, key=lambda code: not code.startswith(wanted))
+            return [(code, "") for code in found if wanted in code]
 
         self.ask("attribute", self._chose_attribute, choices=choices)
 
