@@ -127,9 +127,9 @@ def _names(snapshot: Snapshot, ids: Sequence[int]) -> dict[int, tuple[str | None
 
 
 def _since(store: Store, snapshot: Snapshot, code: str, history: Sequence[FitVersion]) -> Since | None:
-    if len(history) < 2 or history[0].fit is None:
+    if len(history) < 2:
         return None
-    last, before = history[0], history[1]
+    last, before = history[:2]
     try:
         just_before = store.snapshot(last.snapshot - 1)
     except (InputError, StoreError):

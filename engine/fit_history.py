@@ -55,6 +55,7 @@ def fit_history(store: Store, code: str, model: Model, *, until: int | None = No
         names = found
         if row is not None:
             version = FitVersion(number, snapshot.created, snapshot.command, row.fit, row.fitted_at)
-        if not versions or versions[-1].fit != version.fit or versions[-1].fitted_at != version.fitted_at:
+        before = versions[-1] if versions else None
+        if (version.fit, version.fitted_at) != ((before.fit, before.fitted_at) if before else (None, None)):
             versions.append(version)
     return tuple(reversed(versions))

@@ -1,0 +1,298 @@
+"""Fitting anew, moving a cut, labels: what is shown first, what is written, and what is left alone."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from collections_on_disk import data_files
+from crash_helpers import assert_sound
+from planted_stores import images, planted_store, put_images
+
+from colonnade.engine.calibration import ACCEPTED, LOG_4, Fit
+from colonnade.engine.calibration_receipt import receipt
+from colonnade.engine.calibration_store import active_model, store_fits
+from colonnade.engine.calibration_table import calibration_table
+from colonnade.engine.derive_run import derive_attributes
+from colonnade.engine.errors import InputError
+from colonnade.engine.fit_choice import stored_row
+from colonnade.engine.fit_document import fit_text
+from colonnade.engine.fit_run import fit_attributes, set_cut
+from colonnade.engine.scoring import codes_of_statuses
+from colonnade.engine.stage import open_stage
+from colonnade.engine.store import Store
+from colonnade.engine.tables import SCHEMAS, read_files
+from colonnade.engine.tag import tag
+
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 images, tagged and derived."""
+    store = planted_store(tmp_path_factory.mktemp("planted"), COUNT)
+    tag(store)
+    derive_attributes(store)
+    return store.path
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Store:
+    shutil.copytree(made, tmp_path / "store", symlinks=True)
+    return Store(tmp_path / "store")
+
+
+def fit_of(store: Store, code: str) -> Fit:
+    row = stored_row(store.snapshot(), code, active_model(store))
+    assert row is not None
+    return row.fit
+
+
+def accepted(store: Store, code: str) -> set[int]:
+    data = read_files(store.snapshot().files("scores", code), ["image_id", "status"])
+    return set(data["image_id"].to_numpy()[codes_of_statuses(data["status"]) == ACCEPTED].tolist())
+
+
+def label(
+    store: Store, code: str, answers: dict[int, bool], policy: str = "policy", chance: float | None = None
+) -> None:
+    rows = [
+        {"image_id": image, "content_hash": None, "present": said, "reviewer": "ann", "policy": policy,
+         "reviewed_at": datetime(2024, 1, 1, tzinfo=UTC), "probability": chance}
+        for image, said in answers.items()
+    ]  # fmt: skip
+    with open_stage(store.path, command="test") as stage:
+        stage.append("labels", code, 0, pa.Table.from_pylist(rows, SCHEMAS["labels"]), read=())
+        stage.commit()
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(store: Store) -> None:
+    set_cut(store, "cat", 40.0)
+    number = store.snapshot().number
+    tried = fit_attributes(store, ["cat", "dog"], dry_run=True)
+    assert store.snapshot().number == number
+    assert (tried.changed, tried.written) == ((), ())
+    before = accepted(store, "cat")
+    done = fit_attributes(store, ["cat", "dog"])
+    assert [o.change for o in done.outcomes] == [o.change for o in tried.outcomes]
+    now = accepted(store, "cat")
+    change = done.outcomes[0].change
+    assert (change.before.accepted, change.after.accepted) == (len(before), len(now)) == (0, len(now))
+    assert (change.entering, change.leaving) == (len(now - before), len(before - now))
+    assert done.outcomes[0].previous is not None
+    assert done.outcomes[0].previous.moved
+    assert done.written == ("cat", "pets", "haunted")
+    assert store.plan().empty
+    assert_sound(store.path)
+
+
+def test_a_fit_is_the_same_alone_and_with_others(store: Store) -> None:
+    together = {o.change.code: o.fit for o in fit_attributes(store, dry_run=True).outcomes}
+    assert together.keys() == {"cat", "dog", "ghost"}
+    for code, fit in together.items():
+        (alone,) = fit_attributes(store, [code], dry_run=True).outcomes
+        assert fit_text(alone.fit) == fit_text(fit)
+    other = {o.change.code: o.fit for o in fit_attributes(store, sample=250, seed=3, dry_run=True).outcomes}
+    (alone,) = fit_attributes(store, ["cat"], sample=250, seed=3, dry_run=True).outcomes
+    assert alone.fit.base is not None
+    assert alone.fit.base.count == 250
+    assert fit_text(alone.fit) == fit_text(other["cat"]) != fit_text(together["cat"])
+
+
+def test_fitting_one_attribute_changes_no_byte_of_another(store: Store) -> None:
+    scores, fits = data_files(store), data_files(store, "calibrations")
+    fit_attributes(store, ["cat"], sample=250, seed=1)
+    assert {code for code, files in data_files(store).items() if files != scores[code]} <= {
+        "cat",
+        "pets",
+        "haunted",
+    }
+    now = data_files(store, "calibrations")
+    assert {code for code in now if now[code] != fits[code]} == {"cat"}
+
+
+def test_a_moved_cut_is_made_from_the_stored_log_odds(store: Store) -> None:
+    fit = fit_of(store, "cat")
+    data = read_files(store.snapshot().files("scores", "cat"), ["image_id", "log_odds"])
+    odds = dict(zip(data["image_id"].to_pylist(), data["log_odds"].to_pylist(), strict=True))
+    run = set_cut(store, "cat", fit.cut - 1.5)
+    assert run.changed == ("cat",)
+    assert accepted(store, "cat") == {image for image, value in odds.items() if value >= fit.cut - 1.5}
+    moved = fit_of(store, "cat")
+    assert (moved.method, moved.chosen, moved.moved, moved.axis) == ("auto", True, True, fit.axis)
+    assert set_cut(store, "cat", fit.cut - 1.5).changed == ()
+    again = read_files(store.snapshot().files("scores", "cat"), ["image_id", "log_odds"])
+    assert again.equals(data)
+    with pytest.raises(InputError, match="finite"):
+        set_cut(store, "cat", float("nan"))
+    with pytest.raises(InputError, match="derived"):
+        set_cut(store, "pets", 1.0)
+    assert_sound(store.path)
+
+
+def test_a_cut_set_where_there_was_no_signal_is_obeyed(store: Store) -> None:
+    assert store.plan().no_signal == ("ghost",)
+    run = set_cut(store, "ghost", -7.0)
+    assert run.outcomes[0].change.entering > 0
+    assert store.plan().no_signal == ()
+    assert_sound(store.path)
+
+
+def test_a_fixed_fit_and_its_cut(store: Store) -> None:
+    run = fit_attributes(store, ["cat"], "fixed")
+    assert run.outcomes[0].fit == Fit("fixed", 25.5, 1.5, chosen=True)
+    data = read_files(store.snapshot().files("scores", "cat"))
+    assert data["log_odds"].null_count == data.num_rows
+    set_cut(store, "cat", LOG_4 + 2.0)
+    assert fit_of(store, "cat") == Fit("fixed", 28.5, 1.5, chosen=True)
+    assert fit_attributes(store, ["cat"]).outcomes[0].fit.method == "auto"
+    assert store.plan().empty
+
+
+def test_labels_move_the_cut_and_forget_nothing_of_the_base(store: Store) -> None:
+    shows = images(COUNT)[1][:, 0]
+    base = fit_of(store, "cat")
+    label(store, "cat", {0: True, 1: False})
+    with pytest.raises(InputError, match="cat: 2 labels; two of each kind or ten in all"):
+        fit_attributes(store, ["cat"], "labels")
+    assert fit_attributes(store, method="labels").outcomes == ()
+    with open_stage(store.path, command="test") as stage:
+        stage.drop("labels", "cat", read=store.snapshot().files("labels", "cat"))
+        stage.commit()
+    label(store, "cat", {image: bool(shows[image]) for image in range(0, COUNT, 4)})
+    run = fit_attributes(store, ["cat"], "labels")
+    assert (run.changed, run.outcomes[0].fit.method) == (("cat",), "labels")
+    fit = fit_of(store, "cat")
+    assert fit.base is not None
+    assert base.base is not None
+    assert fit.base.cut == base.base.cut
+    assert fit.labels is not None
+    assert fit.cut == pytest.approx(base.cut + fit.labels.delta)
+    truth = set(np.flatnonzero(shows).tolist())
+
+    def f1(found: set[int]) -> float:
+        return 2 * len(found & truth) / (len(found) + len(truth))
+
+    assert f1(accepted(store, "cat")) > 0.6
+    assert fit_attributes(store, ["cat"], "labels").changed == ()
+    assert fit_attributes(store, ["cat"], "auto").outcomes[0].fit.method == "auto"
+    assert fit_attributes(store, ["cat"]).outcomes[0].fit.method == "labels"
+    assert store.plan().empty
+    assert_sound(store.path)
+
+
+def test_labels_on_the_models_own_fit(tmp_path: Path) -> None:
+    store = planted_store(tmp_path, 150)
+    tag(store)
+    shows = images(150)[1][:, 0]
+    label(store, "cat", {image: bool(shows[image]) for image in range(0, 150, 3)})
+    run = fit_attributes(store, ["cat", "dog"])
+    methods = {o.change.code: (o.fit.method, o.fit.axis, o.fallback) for o in run.outcomes}
+    assert methods["cat"] == ("labels", None, None)
+    assert methods["dog"][:2] == ("fixed", None)
+    assert "150 embedded images" in (methods["dog"][2] or "")
+    assert run.changed == ("cat",)
+    with pytest.raises(InputError, match="auto cannot be had"):
+        fit_attributes(store, ["cat"], "auto")
+    store.sync()
+    assert store.plan().empty
+    assert_sound(store.path)
+
+
+def test_a_collection_that_grew_gets_a_proposal_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    fits = data_files(store, "calibrations")
+    put_images(store, tmp_path, images(90, seed=8)[0], first=COUNT)
+    store.sync()
+    assert store.plan().proposals == ()
+    put_images(store, tmp_path, images(20, seed=9)[0], first=COUNT + 90)
+    store.sync()
+    plan = store.plan()
+    assert plan.empty
+    assert [(p.code, p.reason) for p in plan.proposals] == [
+        (code, "400 images at the fit, 510 now") for code in ("cat", "dog", "ghost")
+    ]
+    assert data_files(store, "calibrations") == fits
+    (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
+    assert row.proposal == "400 images at the fit, 510 now"
+    fit_attributes(store)
+    assert store.plan().proposals == ()
+
+
+def test_images_that_score_otherwise_are_told(store: Store, tmp_path: Path) -> None:
+    assert all(
+        (work.drift or 0) < 0.05 for work in calibration_table(store, store.snapshot(), store.vocabulary())
+    )
+    put_images(store, tmp_path, images(300, seed=4, cats=0.9, dogs=0.0)[0])
+    store.sync()
+    told = {p.code: p for p in store.plan().proposals}
+    assert "drift" in told["cat"].reason
+    assert (told["cat"].drift or 0) > 0.2
+    assert told["cat"].growth == 0
+    assert store.plan().empty
+
+
+def test_the_receipt(store: Store) -> None:
+    first = receipt(store, "cat")
+    assert first.since is None
+    assert first.fit is not None
+    assert first.fit.base is not None
+    assert first.fit.base.competing
+    assert all(0 <= share <= 1 and phrase.startswith("phrase") for phrase, share in first.fit.base.competing)
+    cut = first.row.cut
+    assert cut == first.fit.cut
+    assert len(first.above) == len(first.below) == 5
+    assert all((image.log_odds or 0) >= cut for image in first.above)
+    assert all((image.log_odds or 0) < cut for image in first.below)
+    odds = [image.log_odds or 0 for image in (*reversed(first.above), *first.below)]
+    assert odds == sorted(odds, reverse=True)
+    assert first.above[0].path.endswith(".jpg")
+    assert (first.row.fitted_on, first.row.no_signal, first.row.to_make, first.row.fallback) == (
+        COUNT,
+        False,
+        None,
+        None,
+    )
+    assert first.row.fitted_at is not None
+    before = accepted(store, "cat")
+    set_cut(store, "cat", cut + 1)
+    second = receipt(store, "cat")
+    assert second.since is not None
+    assert second.since.difference == (f"cut {cut:.4g} -> {cut + 1:.4g}",)
+    assert (second.since.entering, second.since.leaving) == (0, len(before - accepted(store, "cat")))
+    assert [version.command for version in second.history][:2] == ["calibration", "tag"]
+    assert receipt(store, "cat", at=second.since.before.snapshot).fit == first.fit
+    assert receipt(store, "ghost").row.no_signal
+
+
+def test_estimates_come_from_audited_images_alone(store: Store) -> None:
+    shows = images(COUNT)[1][:, 0]
+    label(store, "cat", {image: bool(shows[image]) for image in range(0, COUNT, 10)})
+    label(
+        store, "dog", {image: bool(images(COUNT)[1][image, 1]) for image in range(0, COUNT, 2)}, "audit", 0.5
+    )
+    cat, dog = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat", "dog"])
+    assert (cat.labels, cat.precision, cat.recall) == (40, None, None)
+    assert dog.precision is not None
+    assert dog.recall is not None
+    assert 0 <= dog.precision.low <= dog.precision.value <= dog.precision.high <= 1
+
+
+def test_another_process_that_changes_the_fit_meanwhile(store: Store) -> None:
+    told: list[str] = []
+    seen = [0]
+
+    def progress(done: int, total: int) -> None:
+        if done == 1 and not seen[0]:
+            seen[0] = 1
+            store_fits(store, {"cat": Fit("fixed", 1.0, 2.0, chosen=True)}, active_model(store))
+
+    run = fit_attributes(store, ["cat"], progress=progress, on_conflict=told.append)
+    assert len(told) == 1
+    assert "changed meanwhile" in told[0]
+    assert run.outcomes[0].previous == Fit("fixed", 1.0, 2.0, chosen=True)
+    assert fit_of(store, "cat").method == "auto"
+    assert store.plan().empty
