@@ -242,8 +242,8 @@ def test_the_receipt(store: Store) -> None:
     assert first.fit.base is not None
     assert first.fit.base.competing
     assert all(0 <= share <= 1 and phrase.startswith("phrase") for phrase, share in first.fit.base.competing)
-    cut = first.row.cut
-    assert cut == first.fit.cut
+    cut = first.fit.cut
+    assert first.row.cut == pytest.approx(cut)
     assert len(first.above) == len(first.below) == 5
     assert all((image.log_odds or 0) >= cut for image in first.above)
     assert all((image.log_odds or 0) < cut for image in first.below)
