@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -88,13 +89,12 @@ def fit_sphere(vectors: np.ndarray, *, seed: int, progress: Progress | None = No
 
 def _load() -> Any:
     try:
-        import umap
+        return import_module("umap")
     except (ImportError, RuntimeError, OSError) as error:
         said = " ".join(str(error).split())[:200]
         raise ModelError(
             f"umap-learn cannot be loaded ({said}); install it, or name a folder that can be written in NUMBA_CACHE_DIR"
         ) from None
-    return umap
 
 
 class _Epochs:

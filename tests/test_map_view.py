@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_crowds_are_found_and_told_apart() -> None:
     accepted = {"red": of == 0, "green": of == 1, "everywhere": np.ones(len(of), bool), "nowhere": of == 9}
     accepted["rare"] = (of == 2) & (np.arange(len(of)) % 50 == 2)
     named = label_crowds(
-        frame, found, owner, [(code, lambda flags=flags: flags) for code, flags in accepted.items()]
+        frame, found, owner, [(code, partial(np.asarray, flags)) for code, flags in accepted.items()]
     )
     by_group = {}
     for cluster in named:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -168,9 +169,10 @@ def test_refusals(tmp_path: Path) -> None:
     assert projection_state(empty.snapshot(), None) == (0, 0, None)
     store = new_store(tmp_path / "s", 12)
     put_map(store, vectors_in(store)[0])
-    for wrong in ({"sample": 7}, {"seed": 1}):
-        with pytest.raises(InputError, match="add --refit"):
-            map_images(store, **wrong)
+    with pytest.raises(InputError, match="--sample 10000; add --refit"):
+        map_images(store, sample=7)
+    with pytest.raises(InputError, match="--seed 0; add --refit"):
+        map_images(store, seed=1)
     assert map_images(store, sample=10_000, seed=0).fitted == 0
     with pytest.raises(InputError, match="at least 5"):
         map_images(store, sample=4)
@@ -223,7 +225,8 @@ def test_a_map_made_anew_meanwhile_is_not_mixed(tmp_path: Path, monkeypatch: pyt
     ids, _ = vectors_in(store)
     put_map(store, ids[:20])
     other = replace(PARAMETERS, fit="f" * 16)
-    real, done = place, []
+    done: list[Any] = []
+    real = place
 
     def slow(*args: np.ndarray) -> np.ndarray:
         if not done:
@@ -242,7 +245,8 @@ def test_images_added_meanwhile_do_not_hinder(tmp_path: Path, monkeypatch: pytes
     store = new_store(tmp_path / "s", 30)
     ids, _ = vectors_in(store)
     put_map(store, ids[:20])
-    real, done = place, []
+    done: list[Any] = []
+    real = place
 
     def slow(*args: np.ndarray) -> np.ndarray:
         if not done:

@@ -63,7 +63,7 @@ class View:
         """The inverse of `dots`: unit vectors [n, 3], nan beside the globe."""
         dots = np.asarray(dots, dtype=np.float64)
         plane = np.stack([dots[:, 0] - self.width, 2 * self.height - dots[:, 1]], axis=1) / self.scale
-        return unhammer(plane) @ self.rotation.T
+        return np.asarray(unhammer(plane) @ self.rotation.T)
 
     def centred(self, vector: np.ndarray) -> View:
         """The view with another place in front; nan leaves it where it is."""

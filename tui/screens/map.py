@@ -12,10 +12,11 @@ from colonnade.tui.widgets.globe import Globe
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
+    from colonnade.tui.map_paint import Colouring
 
 __all__ = ["MapScreen"]
 
-_COLOURINGS = ("density", "attribute", "query")
+_COLOURINGS: tuple[Colouring, ...] = ("density", "attribute", "query")
 _ZOOM = 1.5
 _FAR_X, _FAR_Y = 8, 4
 _TURN_DOTS = 12
