@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,6 +16,8 @@ from colonnade.engine.errors import InputError
 __all__ = ["Judgement", "LineFault", "read_judgements"]
 
 IMAGE_COLUMNS = ("image_id", "path", "id", "uuid")
+POLICIES = ("policy", "audit", "imported")
+"""How a picture can have been chosen: by the review's policy, by chance for an audit, or elsewhere."""
 MAX_BYTES = 512 << 20
 MAX_TEXT = 4096
 _MAX_REVIEWER = 200
@@ -43,6 +46,10 @@ class Judgement:
     reviewed_at: datetime | None
     content_hash: str | None
     """Of the picture that was judged, where the file tells it."""
+    policy: str = "imported"
+    """How the picture was chosen: one of POLICIES."""
+    probability: float | None = None
+    """The chance with which it was, above 0 and at most 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ def read_judgements(path: Path) -> tuple[list[Judgement], list[LineFault]]:
 
     The format is told by the name: `.csv`, `.jsonl` or `.ndjson`, `.parquet`. Columns: one that names the image
     (`image_id`, `path`, `id` or `uuid`), `code`, `present`, and if there are, `reviewer`, `reviewed_at`, `root`,
-    `content_hash`; others are passed over.
+    `content_hash`, `policy`, `probability`; others are passed over.
 
     Raises:
         InputError: the file cannot be read, or lacks a column.
@@ -99,7 +106,22 @@ def _judgement(line: int, row: Mapping[str, object] | str) -> Judgement:
         reviewer=(_text(row, "reviewer", _MAX_REVIEWER) or ""),
         reviewed_at=_time(row.get("reviewed_at")),
         content_hash=_text(row, "content_hash", 128),
+        **_how_chosen(row),
     )
+
+
+def _how_chosen(row: Mapping[str, object]) -> dict[str, Any]:
+    """Policy and probability; a word that is no policy of ours is somebody else's column."""
+    policy, value = row.get("policy"), row.get("probability")
+    if policy not in POLICIES or policy == "imported":
+        return {}
+    try:
+        probability = None if value in (None, "") else float(str(value))
+    except ValueError:
+        probability = math.nan
+    if (probability is None and policy == "audit") or not (probability is None or 0 < probability <= 1):
+        raise _Wrong(f"probability is {str(value)[:40]!r}; it must be above 0 and at most 1")
+    return {"policy": policy, "probability": probability}
 
 
 def _complain(message: str) -> str:
@@ -200,7 +222,9 @@ def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, object] | str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = (*IMAGE_COLUMNS, "root", "code", "present", "reviewer", "reviewed_at", "content_hash")
+    wanted = (
+        *IMAGE_COLUMNS, "root", "code", "present", "reviewer", "reviewed_at", "content_hash", "policy", "probability",
+    )  # fmt: skip
     try:
         file = pq.ParquetFile(path)
         names = [str(name) for name in file.schema_arrow.names]

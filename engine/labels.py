@@ -18,6 +18,7 @@ from colonnade.engine.columns import shard_of
 from colonnade.engine.duck import connect, duck_errors, parquet
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.label_files import Judgement, LineFault, read_judgements
+from colonnade.engine.label_images import LabelImages
 from colonnade.engine.nearest import nearest
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
@@ -78,7 +79,7 @@ class _Label:
 
 
 def import_labels(store: Store, file: Path, *, skip_unknown: bool = False) -> ImportedLabels:
-    """Store the judgements of a file (see `label_files`) with policy `imported`, in one commit.
+    """Store the judgements of a file (see `label_files`) in one commit.
 
     Of one image and reviewer the newest judgement stands; one without a time counts as made now. A judgement that says
     what is stored already changes nothing.
@@ -93,7 +94,7 @@ def import_labels(store: Store, file: Path, *, skip_unknown: bool = False) -> Im
     now = datetime.now(UTC)
     for _ in conflict_retries():
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
-        labels, unknown = _resolve(snapshot, vocabulary, judgements)
+        labels, unknown = _resolve(store, snapshot, vocabulary, judgements)
         wrong = sorted([*faults, *unknown], key=lambda fault: fault.line)
         if wrong and not skip_unknown:
             raise _refusal(file, wrong)
@@ -121,9 +122,9 @@ def _refusal(file: Path, wrong: Sequence[LineFault]) -> InputError:
 
 
 def _resolve(
-    snapshot: Snapshot, vocabulary: Vocabulary, judgements: Sequence[Judgement]
+    store: Store, snapshot: Snapshot, vocabulary: Vocabulary, judgements: Sequence[Judgement]
 ) -> tuple[list[_Label], list[LineFault]]:
-    images = _Images(snapshot, {judgement.image[1] for judgement in judgements})
+    images = LabelImages(store, snapshot, {judgement.image[1] for judgement in judgements})
     labels, faults = [], []
     for judgement in judgements:
         if judgement.code not in vocabulary:
@@ -137,52 +138,6 @@ def _resolve(
         else:
             labels.append(_Label(found, images.hashes[found], judgement))
     return labels, faults
-
-
-class _Images:
-    """The images of a snapshot by the names that a file of labels uses."""
-
-    def __init__(self, snapshot: Snapshot, names: set[str]) -> None:
-        names = names | {name.lower() for name in names}
-        columns = ["image_id", "root", "path", "uuid", "content_hash"]
-        data = read_table("images", snapshot.files("images"), columns)
-        self.hashes: dict[int, str | None] = {}
-        self._paths: dict[str, list[tuple[str, int]]] = {}
-        self._uuids: dict[str, list[int]] = {}
-        for image_id, root, path, uuid, content in zip(
-            *(data[name].to_pylist() for name in columns), strict=True
-        ):
-            if not (path in names or uuid in names or str(image_id) in names):
-                continue
-            self.hashes[image_id] = content
-            self._paths.setdefault(path, []).append((root, image_id))
-            if uuid:
-                self._uuids.setdefault(uuid, []).append(image_id)
-
-    def find(self, judgement: Judgement) -> int | str:
-        """The image that is meant, or why there is none."""
-        column, value = judgement.image
-        if column == "uuid":
-            found = self._uuids.get(value.lower(), [])
-        elif column == "image_id":
-            found = self._by_id(value)
-        else:
-            # An `id` may be the name of an imported image, which is its path, or a number of ours.
-            found = [i for root, i in self._paths.get(value, ()) if judgement.root in (None, root)]
-            if not found and column == "id":
-                found = self._by_id(value)
-        if len(found) == 1:
-            return found[0]
-        shown = f"{column} {value[:200]!r}"
-        return (
-            f"{len(found)} images of {shown}; name the root or the image_id"
-            if found
-            else f"no image of {shown}"
-        )
-
-    def _by_id(self, value: str) -> list[int]:
-        number = int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else -1
-        return [number] if number in self.hashes else []
 
 
 def _merge(live: Snapshot, stage: Stage, labels: Sequence[_Label], now: datetime, written: list[int]) -> None:
@@ -215,13 +170,15 @@ def _row(label: _Label, now: datetime) -> dict[str, Any]:
         "present": judgement.present,
         "reviewer": judgement.reviewer,
         "reviewed_at": judgement.reviewed_at or now,
-        "policy": "imported",
-        "probability": None,
+        "policy": judgement.policy,
+        "probability": judgement.probability,
     }
 
 
 def _supersedes(new: dict[str, Any], old: dict[str, Any], *, timed: bool) -> bool:
     same = (new["present"], new["content_hash"]) == (old["present"], old["content_hash"])
+    chosen = (new["policy"], new["probability"])
+    same = same and chosen in (("imported", None), (old["policy"], old["probability"]))
     if same and (not timed or new["reviewed_at"] == old["reviewed_at"]):
         return False
     return bool(old["reviewed_at"] is None or new["reviewed_at"] >= old["reviewed_at"])
@@ -276,11 +233,7 @@ _NO_IMAGES = "(SELECT 0 AS image_id, '' AS root, '' AS path, '' AS uuid, '' AS c
 def _labels_sql(snapshot: Snapshot, code: str) -> str:
     """The labels of an attribute with their images; a label of an image that is gone stays, without its path."""
     images = snapshot.files("images")
-    source = (
-        parquet(images)
-        if images
-        else "(SELECT 0 AS image_id, '' AS root, '' AS path, '' AS uuid, '' AS content_hash LIMIT 0)"
-    )
+    source = parquet(images) if images else _NO_IMAGES
     return f"""
         SELECT image_id, root, path, uuid, present, reviewer, epoch_us(reviewed_at) AS reviewed_at,
             policy, probability, labels.content_hash,

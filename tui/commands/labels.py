@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,12 +22,14 @@ from colonnade.tui.console import (
 from colonnade.tui.results import pipe
 
 if TYPE_CHECKING:
+    from colonnade.engine.label_disputes import Dispute
     from colonnade.engine.labels import CodeLabels
 
 __all__ = ["register"]
 
 _CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...", show_default=False)]
 _SHOWN_SKIPPED = 10
+_SHOWN_DISPUTES = 10
 
 
 _HELP = """People's judgements of what a picture shows.
@@ -52,7 +55,8 @@ def import_labels(
     """Store judgements made elsewhere.
 
     Columns: `path`, `id`, `image_id` or `uuid`; `code`; `present` (yes, no or unsure); and if there are, `reviewer`,
-    `reviewed_at`, `root` and `content_hash`. Of one image and reviewer the newest judgement stands.
+    `reviewed_at`, `root`, `content_hash`, `policy` and `probability`, as `review --list --json` gives them. A path is
+    that in its root, or the whole one. Of one image and reviewer the newest judgement stands.
 
     Example: colonnade labels import judgements.csv
     """
@@ -86,32 +90,58 @@ def list_labels(
 ) -> None:
     """What is labelled: answers, reviewers, and labels set aside because the picture changed.
 
+    Several people may judge one image: what most of them say counts. `disputed` are the images on which they disagree;
+    stderr names them.
+
     Example: colonnade labels list earth moon
     """
+    from colonnade.engine.label_disputes import disputes
     from colonnade.engine.labels import list_labels as run
 
     opened = open_store(store)
     snapshot = opened.snapshot(at)
     found = run(snapshot, opened.vocabulary(snapshot if at is not None else None), codes or None)
+    disputed = {labels.code: disputes(snapshot, labels.code) for labels in found}
     if json_:
-        emit_json([_as_json(labels) for labels in found])
+        emit_json([_as_json(labels, disputed[labels.code]) for labels in found])
         return
     if not found:
         say("no labels yet; colonnade labels import FILE brings some")
         return
-    columns = ["code", "yes", "no", "unsure", "images", "set aside", "reviewers"]
-    rows = [
-        [
-            labels.code + ("" if labels.known else " (orphan)"),
-            *(f"{n:,}" for n in (labels.yes, labels.no, labels.unsure, labels.images, labels.set_aside)),
-            ", ".join(labels.reviewers),
-        ]
-        for labels in found
-    ]
-    print_table(columns, rows, right={"yes", "no", "unsure", "images", "set aside"})
+    columns = ["code", "yes", "no", "unsure", "images", "disputed", "set aside", "reviewers"]
+    rows = []
+    for labels in found:
+        counts = (
+            labels.yes,
+            labels.no,
+            labels.unsure,
+            labels.images,
+            len(disputed[labels.code]),
+            labels.set_aside,
+        )
+        name = labels.code + ("" if labels.known else " (orphan)")
+        rows.append([name, *(f"{n:,}" for n in counts), ", ".join(labels.reviewers)])
+    print_table(columns, rows, right={"yes", "no", "unsure", "images", "disputed", "set aside"})
+    _say_disputes([dispute for several in disputed.values() for dispute in several])
 
 
-def _as_json(labels: CodeLabels) -> dict[str, Any]:
+def _say_disputes(disputes: Sequence[Dispute]) -> None:
+    from colonnade.engine.lookup import shown_path
+
+    for dispute in disputes[:_SHOWN_DISPUTES]:
+        verdict = "neither" if dispute.verdict is None else "yes" if dispute.verdict else "no"
+        sides = (("yes", dispute.yes), ("no", dispute.no), ("unsure", dispute.unsure))
+        said = ", ".join(
+            f"{word}: {' '.join(name or '(nobody)' for name in who)}" for word, who in sides if who
+        )
+        say(
+            f"disputed: {dispute.code}: {shown_path(dispute.root, dispute.path)}: {said}; counts as {verdict}"
+        )
+    if len(disputes) > _SHOWN_DISPUTES:
+        say(f"... and {len(disputes) - _SHOWN_DISPUTES:,} more; --json has all")
+
+
+def _as_json(labels: CodeLabels, disputes: Sequence[Dispute]) -> dict[str, Any]:
     return {
         "code": labels.code,
         "yes": labels.yes,
@@ -121,6 +151,18 @@ def _as_json(labels: CodeLabels) -> dict[str, Any]:
         "set_aside": labels.set_aside,
         "reviewers": list(labels.reviewers),
         "orphan": not labels.known,
+        "disputed": [
+            {
+                "image_id": dispute.image_id,
+                "root": dispute.root,
+                "path": dispute.path,
+                "yes": list(dispute.yes),
+                "no": list(dispute.no),
+                "unsure": list(dispute.unsure),
+                "counts_as": dispute.verdict,
+            }
+            for dispute in disputes
+        ],
     }
 
 

@@ -1,0 +1,70 @@
+"""Finding the images that a file of labels names: by id, by UUID, by path in a root or in the file system."""
+
+from __future__ import annotations
+
+from colonnade.engine.label_files import Judgement
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.store import Store
+from colonnade.engine.tables import read_table
+
+__all__ = ["LabelImages"]
+
+
+class LabelImages:
+    """The images of a snapshot that a file of labels may mean.
+
+    Args:
+        names: every name in the file, of whatever column.
+    """
+
+    def __init__(self, store: Store, snapshot: Snapshot, names: set[str]) -> None:
+        self._roots = {f"{root.path}/": root.name for root in store.settings.roots}
+        inside = {path for name in names if (path := self._in_root(name)[1])}
+        names = names | {name.lower() for name in names} | inside
+        columns = ["image_id", "root", "path", "uuid", "content_hash"]
+        data = read_table("images", snapshot.files("images"), columns)
+        self.hashes: dict[int, str | None] = {}
+        self._paths: dict[str, list[tuple[str, int]]] = {}
+        self._uuids: dict[str, list[int]] = {}
+        for image_id, root, path, uuid, content in zip(
+            *(data[name].to_pylist() for name in columns), strict=True
+        ):
+            if not (path in names or uuid in names or str(image_id) in names):
+                continue
+            self.hashes[image_id] = content
+            self._paths.setdefault(path, []).append((root, image_id))
+            if uuid:
+                self._uuids.setdefault(uuid, []).append(image_id)
+
+    def find(self, judgement: Judgement) -> int | str:
+        """The image that is meant, or why there is none."""
+        column, value = judgement.image
+        if column == "uuid":
+            found = self._uuids.get(value.lower(), [])
+        elif column == "image_id":
+            found = self._by_id(value)
+        else:
+            # An `id` may be the name of an imported image, which is its path, or a number of ours.
+            found = [i for root, i in self._paths.get(value, ()) if judgement.root in (None, root)]
+            if not found and column == "id":
+                found = self._by_id(value)
+            if not found and judgement.root is None:
+                within, path = self._in_root(value)
+                found = [i for root, i in self._paths.get(path, ()) if root == within]
+        if len(found) == 1:
+            return found[0]
+        shown = f"{column} {value[:200]!r}"
+        return (
+            f"{len(found)} images of {shown}; name the root or the image_id"
+            if found
+            else f"no image of {shown}"
+        )
+
+    def _in_root(self, name: str) -> tuple[str, str]:
+        """(root, path in it) where `name` is the whole path of a file in a root; else ('', '')."""
+        folder = max((folder for folder in self._roots if name.startswith(folder)), key=len, default="")
+        return (self._roots[folder], name[len(folder) :]) if folder else ("", "")
+
+    def _by_id(self, value: str) -> list[int]:
+        number = int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else -1
+        return [number] if number in self.hashes else []
