@@ -176,6 +176,39 @@ def test_the_helpers_behind_a_session(tmp_path: Path) -> None:
         session.close()
 
 
+def test_a_wording_is_tried_before_it_is_saved(tmp_path: Path) -> None:
+    store = sound_store(tmp_path / "s")
+    session = Session(store.path)
+    try:
+        same = session.try_wording("earth")
+        assert (same.images, same.embedded, same.method) == (40, 40, "fixed")
+        assert same.before == same.accepted == session.find("earth").count
+        assert same.tentative == session.find("earth? and not earth").count
+        assert (same.entering, same.leaving) == (0, 0)
+        assert sum(same.logits) == sum(same.confidences) == 40
+        assert [image.image_id for image in same.best] == session.find("", sort="earth").ids(0, 24)
+        assert same.best[0].path == session.image_row(same.best[0].image_id).path
+        assert [code for code, _ in same.nearest] == ["moon"]
+        loose = session.try_wording("earth", accepted=0.1, tentative=0.05, limit=5)
+        assert loose.entering == loose.accepted - same.accepted > 0
+        assert len(loose.entering_images) == 5
+        other = session.try_wording("earth", prompts=["a photo of the moon"])
+        assert [image.image_id for image in other.best] == session.find("", sort="moon").ids(0, 24)
+        gone = session.find("earth and not moon").ids()
+        assert {image.image_id for image in other.leaving_images} >= set(gone[:3])
+        fresh = session.try_wording(description="the moon")
+        assert (fresh.before, fresh.entering, fresh.prompts) == (None, 0, ("a photo of the moon",))
+        for wrong in ({}, {"description": " "}, {"prompts": ["x" * 3000]}):
+            with pytest.raises(HelperError) as caught:
+                session.try_wording(**wrong)
+            assert caught.value.kind == "input"
+        with pytest.raises(HelperError) as caught:
+            session.try_wording("earth", description="what the model never saw")
+        assert caught.value.kind == "model"
+    finally:
+        session.close()
+
+
 def test_a_store_made_from_nothing(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     session = Session(tmp_path / "new")

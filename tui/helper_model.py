@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.errors import InputError
+from colonnade.tui.helper_try import try_wording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,4 +97,5 @@ MODEL_OPS: dict[str, Callable[..., Any]] = {
     "search_text": search_text,
     "similar": similar,
     "similar_to_file": similar_to_file,
+    "try_wording": try_wording,
 }

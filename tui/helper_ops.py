@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from colonnade.engine.errors import ConflictError, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from colonnade.engine.embedder import Embedder
     from colonnade.engine.store import Store
+    from colonnade.tui.helper_try import Bench
 
 __all__ = ["OPS", "Helper"]
 
@@ -25,6 +28,10 @@ class Helper:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.progress: Progress = lambda what, done, total: None
+        self.texts: dict[tuple[str, str], np.ndarray] = {}
+        """(model key, text) -> vector float32 [D], of texts that were tried."""
+        self.bench: tuple[object, Bench] | None = None
+        """The images that wordings are tried on, and what tells that they are still the same."""
         self._embedders: dict[str, Embedder] = {}
 
     @property
@@ -119,12 +126,13 @@ def plan(helper: Helper, scan: bool = True) -> dict[str, Any]:
 
 
 def states(helper: Helper) -> dict[str, str]:
-    """Code -> `fresh`, `stale: why`, `not scored` or `orphan`, of every attribute."""
+    """Code -> `fresh`, `no signal`, `stale: why`, `not scored` or `orphan`, of every attribute."""
     from colonnade.engine.sync import make_plan
 
     store = helper.store
     snapshot, vocabulary, made = store.snapshot(), store.vocabulary(), make_plan(store, scan=False)
     reasons = {work.code: ", ".join(work.reasons) for work in (*made.base, *made.derived)}
+    usual = "fresh" if store.settings.active else "stale: model changed, nothing embedded with it yet"
     found = {}
     for code in vocabulary.codes:
         if not snapshot.files("scores", code):
@@ -132,9 +140,7 @@ def states(helper: Helper) -> dict[str, str]:
         elif code in reasons:
             found[code] = f"stale: {reasons[code]}"
         else:
-            found[code] = (
-                "fresh" if store.settings.active else "stale: model changed, nothing embedded with it yet"
-            )
+            found[code] = "no signal" if code in made.no_signal else usual
     return found | dict.fromkeys(made.orphans, "orphan")
 
 

@@ -21,6 +21,7 @@
 
     .jobs() .job_log(id) .start_job(words) -> Started .stop_job(id) .plan() -> {"lines", ...}
     .search_text(words) -> Ranked        .similar(id) .similar_to_file(file): read like Hits, nearest first
+    .try_wording(code, description=..., prompts=...) -> TryResult
     .warm_model() .model_ready .helper("writer" | "model").call(op, ...)
 
 Every method blocks and may be called from any thread. What fails raises a ColonnadeError whose first line says what to

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colonnade.engine.duck import duck_errors
 from colonnade.tui.helper_client import IDLE_S, HelperClient, Progress
 from colonnade.tui.session_base import SessionBase
 from colonnade.tui.session_ranked import Ranked, rank
@@ -15,6 +14,7 @@ from colonnade.tui.session_ranked import Ranked, rank
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
     from colonnade.tui.job_start import Started
+    from colonnade.tui.session_model import TryResult
 
 __all__ = ["Helped"]
 
@@ -174,10 +174,52 @@ class Helped(SessionBase):
         """The images that look most like any image file, best first."""
         return self._ranked(f"similar to {file}", "similar_to_file", progress, file=str(file), limit=limit)
 
+    def try_wording(
+        self,
+        code: str | None = None,
+        *,
+        description: str | None = None,
+        prompts: Sequence[str] | None = None,
+        accepted: float | None = None,
+        tentative: float | None = None,
+        limit: int = 24,
+        group: str = "try",
+        progress: Progress | None = None,
+    ) -> TryResult:
+        """What a wording would do before it is saved; of tries that wait in a `group`, the newest is answered.
+
+        Args:
+            code: the saved attribute that it is compared with; None for a new one.
+            description: goes through the vocabulary's templates, unless there are `prompts`.
+            accepted: thresholds to try; by default those of the attribute.
+            limit: the most images in each list.
+            group: another for the second of two wordings side by side.
+
+        Raises:
+            HelperError: kind `model`: it cannot be encoded; `superseded`; `input`: nothing to try.
+        """
+        from colonnade.tui.session_tries import tried
+
+        started = time.perf_counter()
+        found = self.helper("model").call(
+            "try_wording",
+            timeout=_MODEL_S,
+            progress=progress,
+            group=group,
+            code=code,
+            description=description,
+            prompts=None if prompts is None else list(prompts),
+            accepted=accepted,
+            tentative=tentative,
+            limit=limit,
+        )
+        snapshot = self._now().snapshot
+        with self._reading() as cursor:
+            return tried(self._columns, cursor, snapshot, found, time.perf_counter() - started)
+
     def _ranked(self, shown: str, op: str, progress: Progress | None, **args: Any) -> Ranked:
         started = time.perf_counter()
         found = self.helper("model").call(op, timeout=_MODEL_S, progress=progress, group="search", **args)
         snapshot = self._now().snapshot
-        with duck_errors(str(self.path)):
-            cursor = self._cursor()
+        with self._reading() as cursor:
             return rank(self._columns, cursor, snapshot, found, shown, time.perf_counter() - started)

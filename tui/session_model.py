@@ -8,7 +8,9 @@ from pathlib import Path
 
 from colonnade.engine.errors import ColonnadeError
 
-__all__ = ["AttributeRow", "Checked", "ImageRow", "Overview", "ScoreRow", "SupersededError"]
+__all__ = [
+    "AttributeRow", "Checked", "ImageRow", "Overview", "ScoreRow", "SupersededError", "TriedImage", "TryResult",
+]  # fmt: skip
 
 
 class SupersededError(ColonnadeError):
@@ -104,3 +106,48 @@ class ScoreRow:
     status: str | None
     logit: float | None
     source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TriedImage:
+    """An image as a wording judges it."""
+
+    image_id: int
+    path: str
+    confidence: float
+    logit: float
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryResult:
+    """What a wording that is not saved would do."""
+
+    prompts: tuple[str, ...]
+    images: int
+    """Images it was tried on: all that are embedded and readable, or of many a sample."""
+    embedded: int
+    """Images with a vector. Where it is more than the sample, the counts are of the sample."""
+    method: str
+    """`auto`, `labels`, `no signal`, or `fixed: why`: how confidences came of the logits."""
+    best: tuple[TriedImage, ...]
+    accepted: int
+    tentative: int
+    before: int | None
+    """Images accepted as saved; None where the attribute is not scored, and nothing can enter or leave."""
+    entering: int
+    leaving: int
+    entering_images: tuple[TriedImage, ...]
+    leaving_images: tuple[TriedImage, ...]
+    """Those furthest below first."""
+    logits: tuple[int, ...]
+    """Histogram from `low` to `high`."""
+    low: float
+    high: float
+    cut: float | None
+    """The logit from which images are accepted; None where other things than the logit count, too."""
+    confidences: tuple[int, ...]
+    """Histogram from 0 to 1."""
+    nearest: tuple[tuple[str, float], ...]
+    """Attributes whose prompts are nearest, with the cosine."""
+    seconds: float
