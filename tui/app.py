@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
@@ -85,7 +86,6 @@ class ColonnadeApp(App[None]):
         self._is_composed = False
         self._is_painted = False
         self._before: list[str] = []
-        self.ended_well = False
         for theme in themes():
             self.register_theme(theme)
         self.set_reactive(App.theme, chosen_theme(self.configuration.theme))
@@ -235,7 +235,6 @@ class ColonnadeApp(App[None]):
                 screen.closing()
         if self._watcher is not None:
             self._watcher.stop()
-        self.ended_well = True
         self.exit(return_code=code)
 
     def close_session(self) -> None:
@@ -256,6 +255,11 @@ class ColonnadeApp(App[None]):
 
         end_soon(128 + number)
         self.leave(128 + number)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and self._is_painted:
+            self.base_screen.status.clear()  # what was said holds until the next key
+        await super().on_event(event)
 
     # drawing
 

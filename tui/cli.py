@@ -102,7 +102,7 @@ def _run() -> int:
         if wanted := app_wanted(
             sys.argv[1:]
         ):  # without the command line's own modules: it should be there at once
-            return run_app(*wanted)
+            run_app(*wanted)
         code = _app_status(sys.argv[1:])
         sys.stdout.flush()
         return code

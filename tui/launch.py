@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 __all__ = ["app_wanted", "run_app", "store_for_app"]
 
@@ -35,8 +36,8 @@ def store_for_app(given: Path | None) -> Path:
     return next((folder for folder in (here, *here.parents) if _is_store(folder)), here)
 
 
-def run_app(store: Path) -> int:
-    """Run the app until it ends; returns the exit status. Ends the process at once where the app was shown.
+def run_app(store: Path) -> NoReturn:
+    """Run the app until it ends, and with it the process.
 
     Raises:
         InputError: there is no terminal.
@@ -58,10 +59,8 @@ def run_app(store: Path) -> int:
     app.run(mouse=configuration.mouse)
     app.close_session()
     code = app.return_code or 0
-    if app.ended_well:
-        sys.stdout.flush()
-        os._exit(code)  # threads that still read the store have nothing to finish
-    return code
+    sys.stdout.flush()
+    os._exit(code)  # threads that still read the store have nothing to finish
 
 
 def _is_store(folder: Path) -> bool:

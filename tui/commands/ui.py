@@ -52,7 +52,7 @@ def ui(
 
         serve(path, port)
         return
-    raise typer.Exit(run_app(path))
+    run_app(path)
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,8 @@ How to write one::
   `failed(error)`, by default to the status line in one line. `delay` in seconds debounces.
 - `say(text)`, `warn(text)`, `fail(error)`: the status line, until the next key. `hint(text)`: its lasting right end.
 - `ask(title, then, value="", choices=None)`: a panel at the bottom with a text field and, with `choices(text) ->
-  list[(value, words)]`, a list to pick from; `then(value)` runs on enter, nothing on Esc. For names, files, words.
+  list[(answer, words)]` (or `(shown, words, answer)`), a list to pick from; `then(answer)` runs on enter, nothing on
+  Esc. For names, files, words. Where no choice matches, the answer is the text as typed.
 - Selection shared by all screens: `self.session.query`, `.sort`, `.attribute`, `.image`, `.marks`: read them in
   `session_ready` and `resumed`, assign them when the user moves.
 - `self.app.open_screen("browse")` goes to another screen. Sizes: the screen has the classes `-tiny` (under 50
@@ -177,9 +178,9 @@ class BaseScreen(Screen[None]):
         then: Callable[[str], None],
         *,
         value: str = "",
-        choices: Callable[[str], Iterable[tuple[str, str]]] | None = None,
+        choices: Callable[[str], Iterable[tuple[str, ...]]] | None = None,
     ) -> None:
-        """Ask for a text in a panel at the bottom; `choices(typed)` gives (value, words) to pick from."""
+        """Ask for a text in a panel at the bottom; `choices(typed)` gives what may be picked."""
         from colonnade.tui.widgets.prompt import Prompt
 
         self.mount(Prompt(title, then, value=value, choices=choices, back=self.focused))

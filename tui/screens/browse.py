@@ -1,197 +1,239 @@
-"""Browse: a query, what it finds, and the attributes that make it."""
+"""Browse: a query, what it finds, the attributes that make it, and the picture under the cursor."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual import events
+from textual.widget import Widget
 
 from colonnade.tui.keys import action
-from colonnade.tui.screens.base import BaseScreen
-from colonnade.tui.screens.browse_columns import result_columns
-from colonnade.tui.widgets.attribute_list import AttributeList
-from colonnade.tui.widgets.query_line import QueryLine
-from colonnade.tui.widgets.window_table import WindowTable
+from colonnade.tui.screens.browse_actions import BrowseActions
 
 if TYPE_CHECKING:
-    from colonnade.tui.session_hits import Hits
-    from colonnade.tui.session_model import AttributeRow, Checked
+    from colonnade.engine.jobs import JobRecord
+    from colonnade.tui.screens.browse_preview import ExplainPanel, LargePicture, Preview
+    from colonnade.tui.session_model import ImageRow, ScoreRow
+    from colonnade.tui.widgets.window_table import WindowTable
 
 __all__ = ["BrowseScreen"]
 
-_TYPING_SECONDS = 0.08
+_LOOK_SECONDS = 0.08
+_EXPLAIN_SECONDS = 0.2
+_BESIDE_COLUMNS = 110
 
 
-class BrowseScreen(BaseScreen):
-    """The query line above, attributes at the left, results, and what is known of the image under the cursor."""
+class BrowseScreen(BrowseActions):
+    """Attributes, results and preview: beside each other where there is room, else one behind a key."""
 
     NAME = "browse"
     DEFAULT_CSS = """
     BrowseScreen #panels { height: 1fr; }
-    BrowseScreen #attributes { width: 28; }
+    BrowseScreen #attributes { width: 30; }
     BrowseScreen #results { width: 1fr; margin: 0 0 0 1; }
-    BrowseScreen.-tiny #attributes { display: none; }
+    BrowseScreen.-tiny #attributes { display: none; width: 1fr; }
     BrowseScreen.-tiny #results { margin: 0; }
-    BrowseScreen.-full #attributes { width: 36; }
+    BrowseScreen.-full #attributes { width: 40; }
+    BrowseScreen.-list.-tiny #attributes { display: block; }
+    BrowseScreen.-list.-tiny #results { display: none; }
+    BrowseScreen.-looking.-narrow #attributes { display: none; }
+    BrowseScreen.-looking.-tiny #results { display: none; }
+    BrowseScreen.-large #panels, BrowseScreen.-large QueryLine { display: none; }
     """
     BINDINGS: ClassVar = [
-        action("browse.query", "i,equals_sign", "query", "type a query"),
-        action("browse.panel", "tab", "next_panel", "next panel"),
-        action("browse.facets", "f", "facets", "counts within the result, or in all images"),
-        action("browse.all", "c", "clear", "clear the query: all images"),
+        action("browse.preview", "p", "preview", "the picture beside the results, or none"),
+        action("browse.explain", "x", "explain", "why these scores"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._hits: Hits | None = None
-        self._attributes: tuple[AttributeRow, ...] = ()
-        self._facets = False
-
-    def compose_body(self) -> ComposeResult:
-        yield QueryLine()
-        with Horizontal(id="panels"):
-            yield AttributeList(id="attributes")
-            yield WindowTable(id="results", empty="no image matches")
-
-    @property
-    def line(self) -> QueryLine:
-        """The query line."""
-        return self.query_one(QueryLine)
-
-    @property
-    def list(self) -> AttributeList:
-        """The attributes."""
-        return self.query_one(AttributeList)
-
-    @property
-    def table(self) -> WindowTable:
-        """The results."""
-        return self.query_one("#results", WindowTable)
-
-    def on_mount(self) -> None:
-        self.table.focus()
+        self._preview_wanted: bool | None = None
+        self._image: ImageRow | None = None
+        self._scores: Sequence[ScoreRow] = ()
+        self._jobs_told: dict[str, str] = {}
 
     def session_ready(self) -> None:
-        self.table.marked = lambda row: row[0] in self.session.marks
-        self.line.set_text(self.session.query)
-        self.background("attributes", self.session.attributes, self._show_attributes)
-        self.find()
-
-    def resumed(self) -> None:
-        if self._hits is not None and (self._hits.text, self._hits.sort) != (
-            self.session.query,
-            self.session.sort,
-        ):
-            self.line.set_text(self.session.query)
-            self.find()
+        super().session_ready()
+        overview = self.colonnade.overview
+        if overview is not None and overview.problems:
+            self.warn(overview.problems[0])
+        self._fit_preview()
 
     def snapshot_changed(self) -> None:
-        self.background("attributes", self.session.attributes, self._show_attributes)
-        self.find(keep=True)
+        super().snapshot_changed()
+        self.image_moved()
 
-    # the query
+    def jobs_changed(self, records: Sequence[JobRecord]) -> None:
+        """Tell how jobs end; while one runs, the right end of the status line says how far it is."""
+        running = [record for record in records if record.state == "running"]
+        for record in records:
+            before = self._jobs_told.get(record.id)
+            if before == "running" and record.state != "running":
+                said = f": {record.message}" if record.message else ""
+                told = self.say if record.state == "done" else self.warn
+                told(f"{' '.join(record.command)} {record.state}{said}")
+        self._jobs_told = {record.id: record.state for record in records}
+        if running:
+            first = running[0]
+            share = f" {100 * first.done // first.total} %" if first.total else ""
+            more = f" and {len(running) - 1} more" if len(running) > 1 else ""
+            self.hint(f"{' '.join(first.command)[:24]}: {first.phase}{share}{more}  ? keys")
+        else:
+            self.hint("? keys  : actions  q quit")
 
-    def find(self, *, keep: bool = False) -> None:
-        """Search for the session's query; `keep`: the cursor stays on its image."""
-        session = self.session
-        text, sort, image = session.query, session.sort, session.image if keep else None
+    def _panel(self, name: str) -> Widget | None:
+        """A panel that is made when it is first needed; its module, with all of pictures, is imported then."""
+        found = self.query(f"#{name}")
+        return found.first() if found else None
 
-        def work() -> tuple[Hits, int]:
-            hits = session.find(text, sort)
-            return hits, (hits.nearest_position(image) or 0) if image is not None else 0
+    # the picture beside the results
 
-        self.background("find", work, self._show_hits, failed=self._not_found)
+    @property
+    def preview(self) -> Preview | None:
+        """The panel, once it is there."""
+        return cast("Preview | None", self._panel("preview"))
 
-    def _show_hits(self, found: tuple[Hits, int]) -> None:
-        hits, row = found
-        self._hits = hits
-        self.line.clear_fault()
-        self.line.result(f"{hits.count:,} hits  {1000 * hits.seconds:,.0f} ms")
-        self.table.show(hits, result_columns(hits), row=row, sort=_sort(hits.sort))
-        self._show_conditions()
+    def panels(self) -> list[Widget]:
+        return [panel for panel in (self.table, self.attribute_list) if panel.display]
 
-    def _not_found(self, error: Exception) -> None:
-        if type(error).__name__ != "SupersededError":
-            self.fail(error)
+    def on_resize(self, event: events.Resize) -> None:
+        if self.is_ready:
+            self._fit_preview()
 
-    def _show_attributes(self, rows: tuple[AttributeRow, ...]) -> None:
-        self._attributes = rows
-        self.list.fill(rows, self.session.conditions(self.session.query))
+    def _fit_preview(self) -> None:
+        """The picture stands beside the results where there is room, unless the user said otherwise."""
+        wanted = self._preview_wanted
+        self._show_preview(self.size.width >= _BESIDE_COLUMNS if wanted is None else wanted)
 
-    def _show_conditions(self) -> None:
-        self.list.fill(None, self.session.conditions(self.session.query))
+    def _show_preview(self, wanted: bool) -> None:
+        panel = self.preview
+        self.set_class(wanted, "-looking")
+        if wanted and panel is None:
+            from colonnade.tui.screens.browse_preview import Preview
 
-    def change(self, text: str) -> None:
-        """Take another expression as the query, made by the list of attributes."""
-        self.session.query = text
-        self.line.set_text(text)
-        self.find(keep=True)
+            self.query_one("#panels").mount(Preview(id="preview"))
+        elif panel is not None and panel.display != wanted:
+            panel.display = wanted
+            self.image_moved()
 
-    def on_query_line_edited(self, event: QueryLine.Edited) -> None:
-        session, text, position = self.session, event.text, event.position
+    def action_preview(self) -> None:
+        panel = self.preview
+        self._preview_wanted = not (panel is not None and panel.display)
+        self._show_preview(self._preview_wanted)
 
-        def work() -> tuple[Checked, Any]:
-            return session.check(text) if text.strip() else None, session.complete(text, position)
+    def image_moved(self) -> None:
+        """Read what the panels show of the image under the cursor; they wait until it rests."""
+        large, explained, panel = self._large, self._explanation, self.preview
+        if large is None and explained is None and (panel is None or not panel.display):
+            return
+        if self.table.values is None:
+            if panel is not None:
+                panel.show_image(None, (), ())
+            return
+        session, image = self.session, self.table.values[0]
 
-        def then(answer: tuple[Checked | None, Any]) -> None:
-            checked, completions = answer
-            if self.line.is_typing:
-                self.line.refill(completions.start, completions.options)
-            if checked is not None and not checked.ok:
-                self.line.fault(checked.message, checked.position)
-                return
-            self.line.clear_fault()
-            if session.query != text.strip():
-                session.query = text.strip()
-                self.find(keep=True)
+        def work() -> tuple[ImageRow, tuple[ScoreRow, ...]]:
+            return session.image_row(image), session.scores(image)
 
-        self.background("check", work, then, delay=_TYPING_SECONDS)
+        self.background("look", work, self._show_image, delay=_LOOK_SECONDS)
+        if explained is not None:
+            self._read_explanation()
 
-    def on_query_line_left(self, event: QueryLine.Left) -> None:
-        self.table.focus()
+    def on_panel_ready(self) -> None:
+        self.image_moved()
 
-    def on_attribute_list_stepped(self, event: AttributeList.Stepped) -> None:
-        self._edit(lambda: self.session.step(self.session.query, event.code, event.delta))
+    def attribute_moved(self) -> None:
+        if self._explanation is not None:
+            self._read_explanation()
 
-    def on_attribute_list_cycled(self, event: AttributeList.Cycled) -> None:
-        self._edit(lambda: self.session.cycle(self.session.query, event.code))
+    def _show_image(self, found: tuple[ImageRow, Sequence[ScoreRow]]) -> None:
+        self._image, self._scores = found
+        named = tuple(self.session.conditions(self.session.query))
+        if (panel := self.preview) is not None and panel.display:
+            panel.show_image(self._image, self._scores, named)
+        if (large := self._large) is not None:
+            large.show_image(self._image, self._scores, named)
 
-    def _edit(self, make: Any) -> None:
-        from colonnade.engine.errors import ColonnadeError
+    # the picture large
 
-        try:
-            self.change(make())
-        except ColonnadeError as error:
-            self.fail(error)
+    @property
+    def _large(self) -> LargePicture | None:
+        return cast("LargePicture | None", self._panel("large"))
 
-    def on_window_table_cursor_moved(self, event: WindowTable.CursorMoved) -> None:
-        if event.table is self.table and event.values is not None:
-            self.session.image = event.values[0]
-            self.status.stand(f"{(event.row or 0) + 1:,} of {self.table.count:,}")
-        elif event.table is self.list and event.values is not None:
-            self.session.attribute = event.values[-1]
+    def on_window_table_chosen(self, event: WindowTable.Chosen) -> None:
+        if event.table is self.attribute_list:
+            self.attribute_list.action_cycle()
+        elif event.table is self.table and self._large is None:
+            from colonnade.tui.screens.browse_preview import LargePicture
 
-    def on_window_table_sort_asked(self, event: WindowTable.SortAsked) -> None:
-        if event.table is self.table:
-            self.session.sort = ("-" if event.descending else "") + event.column
-            self.find(keep=True)
+            picture = LargePicture(id="large")
+            self.mount(picture, after=self.query_one("#panels"))
+            self.add_class("-large")
+            picture.focus()
 
-    def on_window_table_failed(self, event: WindowTable.Failed) -> None:
-        self.fail(event.error)
+    def on_large_picture_turned(self, event: LargePicture.Turned) -> None:
+        self.table.action_move(event.step)
 
-    def action_query(self) -> None:
-        self.line.type()
+    def on_large_picture_closed(self, event: LargePicture.Closed) -> None:
+        self._close_large()
 
-    def action_next_panel(self) -> None:
-        (self.list if self.table.has_focus and self.list.display else self.table).focus()
+    def _close_large(self) -> None:
+        if (large := self._large) is not None:
+            large.remove()
+            self.remove_class("-large")
+            self.table.focus()
 
-    def action_clear(self) -> None:
-        self.change("")
+    # why
 
-    def action_facets(self) -> None:
-        self._facets = not self._facets
+    @property
+    def _explanation(self) -> ExplainPanel | None:
+        return cast("ExplainPanel | None", self._panel("explain"))
 
+    def action_explain(self) -> None:
+        from colonnade.tui.screens.browse_preview import ExplainPanel
 
-def _sort(sort: str | None) -> tuple[str, bool] | None:
-    return None if sort is None else (sort.removeprefix("-"), sort.startswith("-"))
+        if (panel := self._explanation) is not None:
+            self._close_explanation(panel)
+        elif self.table.values is not None:
+            self.mount(ExplainPanel(id="explain"))
+
+    def _read_explanation(self) -> None:
+        if self.table.values is None or self._explanation is None:
+            return
+        session, image = self.session, self.table.values[0]
+        path = str(self.table.values[1])
+        focused = self.attribute_list.has_focus
+        named = list(session.conditions(session.query))
+        code = self.attribute_list.code if focused or not named else None
+        codes = [code] if code else named
+
+        def work() -> list[str]:
+            return [line for one in codes for line in session.explain(image, one)["lines"]]
+
+        def then(lines: list[str]) -> None:
+            if (panel := self._explanation) is not None:
+                panel.tell(f"{', '.join(codes)} of {path}", lines)
+
+        def failed(error: Exception) -> None:
+            then([str(error)])
+
+        self.background("explain", work, then, failed=failed, delay=_EXPLAIN_SECONDS)
+
+    def on_explain_panel_closed(self) -> None:
+        if (panel := self._explanation) is not None:
+            self._close_explanation(panel)
+
+    def _close_explanation(self, panel: ExplainPanel) -> None:
+        if panel.has_focus_within:
+            self.table.focus()
+        panel.remove()
+
+    def go_back(self) -> bool:
+        if (panel := self._explanation) is not None:
+            self._close_explanation(panel)
+            return True
+        if self._large is not None:
+            self._close_large()
+            return True
+        return super().go_back()

@@ -42,6 +42,7 @@ def result_columns(hits: Hits) -> tuple[Column, ...]:
                 _decimal if kind in ("DOUBLE", "FLOAT") else _any,
                 "left" if name == "path" else "right",
                 index,
+                descends=kind in ("DOUBLE", "FLOAT"),
             )
         )
     return tuple(columns)

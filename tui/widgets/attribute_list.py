@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["AttributeList", "condition_text"]
 
+_STATES = {"not scored": "unscored"}
 _WORDS = {
     "accepted": "yes",
     "tentative": "yes?",
     "not accepted": "no",
     "not tentative": "no?",
-    "other": "(…)",
+    "other": "…",
 }
 
 
 def condition_text(condition: Condition | None, thresholds: tuple[float, float] | None) -> str:
-    """What a query asks of an attribute, in six characters; without a condition the accepted threshold."""
+    """What a query asks of an attribute, in four characters; without a condition the accepted threshold."""
     if condition is None:
         return "" if thresholds is None else f"{thresholds[0]:.2f}".lstrip("0")
     if condition.threshold is not None:
@@ -65,13 +66,18 @@ class AttributeList(WindowTable):
         columns = (
             Column("code", "attribute"),
             Column("count", "images", 9, "right"),
-            Column("condition", "query", 6, "right"),
+            Column("condition", "ask", 4, "right"),
         )
         super().__init__(columns, id=id, empty="no attributes yet: 2 adds one")
         self._rows: Sequence[AttributeRow] = ()
         self._conditions: Mapping[str, Condition] = {}
         self._facets: Mapping[str, int] | None = None
         self.marked = lambda row: bool(row[3])
+
+    @property
+    def facets(self) -> Mapping[str, int] | None:
+        """The counts within a result, while those are shown."""
+        return self._facets
 
     @property
     def code(self) -> str | None:
@@ -126,7 +132,7 @@ class AttributeList(WindowTable):
         elif row.state in ("", "fresh") or row.state.startswith("stale"):
             count = f"{row.accepted:,}" + ("!" if row.state.startswith("stale") else "")
         else:
-            count = row.state
+            count = _STATES.get(row.state, row.state)
         sign = {"orphan": "×"}.get(row.state, "=" if row.derived else "")
         return (
             f"{sign}{row.code}",

@@ -28,15 +28,17 @@ def open_palette(screen: BaseScreen) -> None:
     """Ask which action, and do it."""
     back = screen.focused
     actions = [one for one in actions_of(screen, back) if one.identity != "app.palette"]
-    by_words = {f"{one.words} ({one.group})": one for one in actions}
+    by_identity = {one.identity: one for one in actions}
 
     def run(chosen: str) -> None:
-        if (one := by_words.get(chosen)) is not None:
+        if (one := by_identity.get(chosen)) is not None:
             screen.call_after_refresh(screen.app.run_action, one.name, one.node)
         else:
             screen.warn(f"no action is called {chosen!r}")
 
-    def choices(typed: str) -> list[tuple[str, str]]:
-        return [(one.keys, f"{one.words} ({one.group})") for one in found_actions(actions, typed)]
+    def choices(typed: str) -> list[tuple[str, ...]]:
+        return [
+            (one.keys, f"{one.words} ({one.group})", one.identity) for one in found_actions(actions, typed)
+        ]
 
     screen.ask("Do what? Type some of its words.", run, choices=choices)

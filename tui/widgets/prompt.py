@@ -16,7 +16,10 @@ from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 __all__ = ["Prompt"]
 
-Choices = Callable[[str], Iterable[tuple[str, str]]]
+Choices = Callable[[str], Iterable[tuple[str, ...]]]
+"""What is typed -> (answer, words) or (shown, words, answer) of each choice."""
+
+_MOST_CHOICES = 9
 
 
 class Prompt(Vertical):
@@ -25,17 +28,15 @@ class Prompt(Vertical):
     Args:
         title: what is asked for.
         then: is called with the answer, after the panel has gone.
-        choices: (value, words) for what is typed; the cursor picks one with up and down.
+        choices: what may be picked for what is typed; the cursor goes through it with up and down.
         back: what gets the focus afterwards.
     """
 
     DEFAULT_CSS = """
-    Prompt { dock: bottom; height: auto; max-height: 12; background: $panel; }
-    Prompt.-with-choices { height: 12; }
+    Prompt { dock: bottom; height: 2; max-height: 60%; background: $panel; }
     Prompt > TextLine { background: $panel; text-style: bold; }
     Prompt > WindowTable { height: 1fr; background: $panel; }
     Prompt > Input { height: 1; border: none; padding: 0 1; background: $surface; }
-    BaseScreen.-flat Prompt.-with-choices { height: 5; }
     """
     BINDINGS: ClassVar = [
         action("prompt.cancel", "escape", "cancel", "leave without an answer", priority=True),
@@ -69,6 +70,8 @@ class Prompt(Vertical):
     def on_mount(self) -> None:
         self.query_one(Input).focus()
         self._list(self._value)
+        if self._choices is not None:
+            self.styles.height = 2 + max(2, min(_MOST_CHOICES, len(list(self._choices("")))))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -98,7 +101,10 @@ class Prompt(Vertical):
 
     def _list(self, typed: str) -> None:
         if self._choices is not None:
-            rows = [(value, words, value) for value, words in self._choices(typed)]
+            rows = [
+                (choice[0], choice[1], choice[-1 if len(choice) > 2 else 0])
+                for choice in self._choices(typed)
+            ]
             self.query_one(WindowTable).show(ListSource(rows))
 
     def _end(self) -> None:

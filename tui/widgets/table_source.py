@@ -61,6 +61,8 @@ class Column:
     """Where a text that is too long loses its characters."""
     index: int | None = None
     sortable: bool = True
+    descends: bool = False
+    """Whether its first sort goes from high to low."""
 
 
 def layout(columns: Sequence[Column], room: int, first: int = 0) -> list[tuple[int, int]]:

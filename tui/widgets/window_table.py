@@ -253,9 +253,10 @@ class WindowTable(Widget, can_focus=True):
 
     def action_sort(self) -> None:
         if self.columns and self.columns[self.column].sortable:
-            name = self.columns[self.column].name
-            turned = self.sort is not None and self.sort[0] == name and not self.sort[1]
-            self.post_message(self.SortAsked(self, name, turned))
+            column = self.columns[self.column]
+            again = self.sort is not None and self.sort[0] == column.name
+            descending = not self.sort[1] if again and self.sort else column.descends
+            self.post_message(self.SortAsked(self, column.name, descending))
 
     # the mouse, where there is one
 
