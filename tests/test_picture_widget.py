@@ -215,6 +215,8 @@ async def test_pixels_go_through_textual_image(
         ("auto", {"TERM": "xterm-256color"}, "blocks"),
         ("auto", {"TERM": "xterm-kitty"}, "kitty"),
         ("auto", {"TERM": "xterm-kitty", "TMUX": "/tmp/x"}, "blocks"),
+        ("auto", {"TERM": "xterm-kitty", "SSH_TTY": "/dev/pts/1"}, "blocks"),
+        ("kitty", {"TERM": "xterm-kitty", "SSH_TTY": "/dev/pts/1"}, "kitty"),
         ("auto", {"TERM": "foot-extra"}, "sixel"),
         ("auto", {"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "sixel"),
         ("iterm2", {}, "sixel"),

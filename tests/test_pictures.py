@@ -161,7 +161,9 @@ def test_what_the_terminal_can_do(environment: dict[str, str], mode: str) -> Non
 def test_pixels(tmp_path: Path) -> None:
     shown = render(Request(str(picture(tmp_path / "x.png")), 90, 90, "pixels"))
     assert isinstance(shown, Pixels)
-    assert (shown.width, shown.height, len(shown.rgb)) == (90, 60, 90 * 60 * 3)
+    assert (shown.width, shown.height, len(shown.indices)) == (90, 60, 90 * 60)
+    left = 3 * shown.indices[59 * 90]
+    assert tuple(shown.palette[left : left + 3]) == RED
 
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:

@@ -41,11 +41,14 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A picture for a terminal that shows pixels: 8-bit RGB, row by row."""
+    """A picture for a terminal that shows pixels, in 256 colours of its own: a quarter of the bytes."""
 
     width: int
     height: int
-    rgb: bytes
+    indices: bytes
+    """The place of each pixel's colour in `palette`, row by row."""
+    palette: bytes
+    """Red, green and blue of up to 256 colours."""
 
 
 Run = tuple[str, int, int]
@@ -92,6 +95,8 @@ def _run(pairs: list[tuple[int, int]], used: tuple[int, ...]) -> Run:
     if len(used) == 1:
         return " " * len(pairs), NO_COLOUR, used[0]
     front, back = used if used[0] != NO_COLOUR else used[::-1]  # only a background can be the terminal's
+    if back != NO_COLOUR and pairs.count((front, front)) > pairs.count((back, back)):
+        front, back = back, front  # a space is a byte, a block three
     glyphs = {(front, back): "▀", (back, front): "▄", (front, front): "█", (back, back): " "}
     return "".join(glyphs[pair] for pair in pairs), front, back
 

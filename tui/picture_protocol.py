@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["SETTINGS", "PictureProtocol", "Setting", "prepare"]
 
 Setting = Literal["auto", "blocks", "kitty", "sixel", "iterm2", "off"]
-"""`auto`: pixels where the environment names a terminal that has them, else half-blocks."""
+"""`auto`: pixels where the environment names a terminal that has them and it is on this machine, else half-blocks.
+
+At 34x17 cells Kitty takes 35 to 70 KB a picture, Sixel 60 to 200, half-blocks 3 to 8, so that over SSH they are only sent if asked for by name.
+"""
 
 SETTINGS: tuple[Setting, ...] = ("auto", "blocks", "kitty", "sixel", "iterm2", "off")
 
@@ -71,8 +74,8 @@ def _kind(setting: Setting, environment: Mapping[str, str]) -> Literal["blocks",
         return setting
     if setting == "iterm2":
         return "sixel"
-    if environment.get("TMUX") or environment.get("STY") or environment.get("NO_COLOR"):
-        return "blocks"  # a multiplexer passes neither on unless it is told to
+    if any(environment.get(name) for name in ("TMUX", "STY", "NO_COLOR", "SSH_CONNECTION", "SSH_TTY")):
+        return "blocks"  # a multiplexer passes pixels on only if told to; a slow line would wait for each
     term = environment.get("TERM", "")
     if term in _KITTY_TERMS:
         return "kitty"

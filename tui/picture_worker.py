@@ -47,7 +47,7 @@ def render(request: Request) -> Cells | Pixels | str:
     except DecodeError as error:
         return str(error)
     if request.mode == "pixels":
-        return Pixels(picture.shape[1], picture.shape[0], picture.tobytes())
+        return _in_256(picture)
     columns, rows = picture.shape[1], (picture.shape[0] + 1) // 2
     if request.mode == "text":
         return Cells(columns, rows, text=_text(picture))
@@ -102,6 +102,13 @@ def _is_turned(image: Image.Image) -> bool:
         return image.getexif().get(0x0112) in (5, 6, 7, 8)
     except Exception:  # damaged metadata does not spoil the picture
         return False
+
+
+def _in_256(picture: _Bytes) -> Pixels:
+    from PIL import Image
+
+    few = _image(picture).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return Pixels(few.width, few.height, few.tobytes(), bytes(few.getpalette() or ()))
 
 
 def _in_64(picture: _Bytes) -> _Bytes:

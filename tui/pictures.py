@@ -201,4 +201,4 @@ def _bytes(loaded: Loaded) -> int:
     """Roughly what it takes to remember."""
     if loaded.cells is not None:
         return 400 + len(loaded.cells.colours) + sum(map(len, loaded.cells.text))
-    return 400 + (len(loaded.pixels.rgb) if loaded.pixels else 0)
+    return 400 + (len(loaded.pixels.indices) if loaded.pixels else 0)

@@ -218,7 +218,9 @@ class Picture(Widget):
         across, down = self._protocol.cell
         widget.styles.width = -(-pixels.width // across)
         widget.styles.height = -(-pixels.height // down)
-        widget.image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
+        image = Image.frombytes("P", (pixels.width, pixels.height), pixels.indices)
+        image.putpalette(pixels.palette)
+        widget.image = image if self._protocol.kind == "kitty" else image.convert("RGB")
 
     def _lay_out(self) -> None:
         """Make the strips anew from what is to be shown."""
