@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ from colonnade.engine.calibration_store import active_model
 from colonnade.engine.columns import shard_of
 from colonnade.engine.errors import InputError
 from colonnade.engine.fits import without_labels
-from colonnade.engine.label_audit import Audit, audit, draw
+from colonnade.engine.label_audit import Audit, draw
 from colonnade.engine.label_fit import fit_labels, ready
 from colonnade.engine.lookup import shown_path
 from colonnade.engine.pending import image_path
-from colonnade.engine.places import Places, read_places
-from colonnade.engine.review_answers import AUDIT, POLICY, Answer, Judged, read_judged, save_answer
+from colonnade.engine.places import read_places
+from colonnade.engine.review_answers import AUDIT, POLICY, Answer, read_judged, save_answer
+from colonnade.engine.review_audit import Audited, audited_images, estimate
 from colonnade.engine.review_choice import Doubt, choose_image, doubt
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
@@ -76,6 +77,9 @@ class Standing:
     disputed: int
     """Images of which some say yes and some no."""
     audit: Audit
+    width: float | None
+    """What the width of the precision's interval is expected to be after one more label of an audit; None where nothing
+    is accepted."""
     doubt: Doubt
 
     @property
@@ -166,12 +170,14 @@ class Review:
         rows = self.places.rows(ids)
         kept = np.isin(ids, self.places.ids)
         x = self.places.odds - below
+        seen = audited_images(self.places, self._judged)
         return Standing(
             yes=int(present.sum()),
             no=int((~present).sum()),
             unsettled=len(self._judged.answers) - len(ids),
             disputed=len(self._judged.disputed),
-            audit=estimate(self.places, self._judged),
+            audit=seen.estimate(self.places),
+            width=seen.expected_width(self.places),
             doubt=doubt(x, x[rows], present[kept]),
         )
 
@@ -217,39 +223,6 @@ class Review:
             probability=probability,
             said=said,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Audited:
-    """The images that were drawn by chance and that most reviewers agree on."""
-
-    rows: np.ndarray
-    """int64 [m]: their places in the arrays of `Places`."""
-    present: np.ndarray
-    """bool [m], what most said."""
-    probability: np.ndarray
-    """float64 [m], the chance with which each was drawn."""
-
-    def estimate(self, places: Places) -> Audit:
-        """Precision and recall of the accepted images.
-
-        No precision without an accepted image among them: nothing but the prior would speak from it.
-        """
-        found = audit(places.above, places.above[self.rows], self.present, self.probability)
-        return found if found.audited_accepted else replace(found, precision=None)
-
-
-def audited_images(places: Places, judged: Judged) -> Audited:
-    """The audited images that are scored."""
-    ids, present = judged.settled
-    chances = np.array([judged.drawn(image) or 0.0 for image in ids.tolist()], dtype=np.float64)
-    used = (chances > 0) & np.isin(ids, places.ids)
-    return Audited(places.rows(ids[used]), present[used], chances[used])
-
-
-def estimate(places: Places, judged: Judged) -> Audit:
-    """Precision and recall of the accepted images, as far as answers show them."""
-    return audited_images(places, judged).estimate(places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,25 @@ def standing_lines(standing: Standing, *, audit: bool) -> list[str]:
         parts.append("precision and recall not known yet")
     else:
         parts.append("--audit shows precision and recall")
+    return [" · ".join(parts), *_worth(standing, audit=audit)]
+
+
+def _worth(standing: Standing, *, audit: bool) -> list[str]:
+    """What one more label is worth."""
+    if audit:
+        if standing.width is None:
+            return []
+        now = standing.audit.precision
+        before = f"{now.width:.2f}" if now else "1"
+        return [
+            f"one more label: the precision's 90 % interval from {before} to about {standing.width:.2f} wide"
+        ]
     open_ = standing.doubt
-    worth = (
-        f"in doubt: {count(open_.now, 'image')} of {open_.at_stake:,}; one more label: {open_.expected:,.0f}"
-    )
-    return [" · ".join(parts), worth]
+    if not open_.at_stake:
+        return []
+    return [
+        f"in doubt: {open_.now:,} of {count(open_.at_stake, 'image')}; after one more label: {open_.expected:,.0f}"
+    ]
 
 
 def screen(
@@ -116,6 +130,7 @@ def standing_json(standing: Standing) -> dict[str, Any]:
         "disputed": standing.disputed,
         "ready": standing.ready,
         "audit": audit_json(standing.audit),
+        "width_after_one_more": standing.width,
         "in_doubt": {"now": open_.now, "after_one_more": open_.expected, "at_stake": open_.at_stake},
     }
 
