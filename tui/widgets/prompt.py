@@ -41,6 +41,13 @@ class Prompt(Vertical):
     BINDINGS: ClassVar = [
         action("prompt.cancel", "escape", "cancel", "leave without an answer", priority=True),
         action("prompt.up", "up,ctrl+p", "pick(-1)", "choice above", priority=True),
+        action(
+            "prompt.complete",
+            "tab",
+            "complete",
+            "take the choice into the field, to go on typing",
+            priority=True,
+        ),
         action("prompt.down", "down,ctrl+n", "pick(1)", "choice below", priority=True),
     ]
 
@@ -95,6 +102,12 @@ class Prompt(Vertical):
     def action_pick(self, step: int) -> None:
         if self._choices is not None:
             self.query_one(WindowTable).action_move(step)
+
+    def action_complete(self) -> None:
+        if self._choices is not None and (values := self.query_one(WindowTable).values) is not None:
+            field = self.query_one(Input)
+            field.value = str(values[-1])
+            field.cursor_position = len(field.value)
 
     def action_cancel(self) -> None:
         self._end()

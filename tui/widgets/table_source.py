@@ -43,7 +43,9 @@ class ListSource:
         return self.rows[k * BLOCK_ROWS : (k + 1) * BLOCK_ROWS]
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> str | Cell:
+    if isinstance(value, Cell):
+        return value
     return "" if value is None else str(value)
 
 

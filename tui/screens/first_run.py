@@ -1,0 +1,307 @@
+"""First run: from an empty folder to the first result: folders of images, model, vocabulary, go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+
+from colonnade.tui.keys import action
+from colonnade.tui.screens.base import BaseScreen, one_line
+from colonnade.tui.widgets.cells import Cell
+from colonnade.tui.widgets.line import TextLines
+from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
+
+if TYPE_CHECKING:
+    from colonnade.engine.jobs import JobRecord
+
+__all__ = ["MODELS", "FirstRunScreen", "count_images"]
+
+MODELS = (
+    ("demo", "small, in the package, no network; knows rendered scenes alone: to try the app"),
+    ("ViT-B-32/openai", "CLIP, 150 MB, the usual start"),
+    ("ViT-L-14/openai", "CLIP, 890 MB, better and slower"),
+    ("ViT-B-16-SigLIP2/webli", "SigLIP 2, 1.5 GB; needs pip install 'colonnade[siglip]'"),
+)
+_VOCABULARIES = (
+    ("photography", "what photographs of all kinds show"),
+    ("space", "spacecraft, planets, astronauts, diagrams"),
+    ("demo", "what the demo model knows"),
+)
+_MOST_COUNTED = 200_000
+_POLL_SECONDS = 0.5
+
+
+def count_images(folder: Path, most: int = _MOST_COUNTED) -> tuple[int, bool]:
+    """How many files under a folder have the name of an image, and whether there are more than `most`."""
+    import os
+
+    from colonnade.engine.images import EXTENSIONS
+
+    endings = tuple(f".{extension}" for extension in EXTENSIONS)
+    count = 0
+    for _, _, names in os.walk(folder):
+        count += sum(name.lower().endswith(endings) for name in names)
+        if count > most:
+            return most, True
+    return count, False
+
+
+class FirstRunScreen(BaseScreen):
+    """Four rows to be settled, then a job that fills the store; Browse opens when there is something to see."""
+
+    NAME = "first_run"
+    DEFAULT_CSS = """
+    FirstRunScreen TextLines { padding: 0 1; }
+    FirstRunScreen WindowTable { height: 8; }
+    FirstRunScreen #progress { height: 1fr; }
+    FirstRunScreen.-flat #welcome { display: none; }
+    FirstRunScreen.-flat WindowTable { height: 1fr; }
+    """
+    BINDINGS: ClassVar = [
+        action("first_run.go", "r,ctrl+s", "go", "make the store and look through the images"),
+        action("first_run.remove", "d,delete", "remove", "take the folder away"),
+        action("first_run.browse", "b", "browse", "to Browse while the job goes on"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roots: list[Path] = []
+        self.model = "ViT-B-32/openai"
+        self.vocabulary = "photography"
+        self._counts: dict[Path, str] = {}
+        self._busy = False
+        self._made = False
+        self._said: tuple[str, ...] = ()
+
+    def compose_body(self) -> ComposeResult:
+        store = self.colonnade.store
+        yield TextLines(
+            (
+                f"There is no store in {store} yet.",
+                "A store keeps what is known of your images; the images themselves are only read.",
+                "",
+            ),
+            id="welcome",
+        )
+        columns = (
+            Column("what", "", 14, sortable=False),
+            Column("value", "", sortable=False, cut="left"),
+            Column("words", "", 34, sortable=False),
+        )
+        yield WindowTable(columns, heading=False, id="steps")
+        yield TextLines(id="progress")
+
+    @property
+    def table(self) -> WindowTable:
+        """The rows to be settled."""
+        return self.query_one("#steps", WindowTable)
+
+    def on_mount(self) -> None:
+        self.hint("enter changes a row  r runs it  q quits")
+        self.table.focus()
+        self._fill()
+
+    def _fill(self) -> None:
+        rows: list[tuple[Any, ...]] = [
+            ("images", str(root), self._counts.get(root, "counting"), "root", root) for root in self.roots
+        ]
+        if not self._made:
+            rows.append(
+                ("images", "add a folder" if not self.roots else "add another folder", "", "add", None)
+            )
+        known = dict(MODELS)
+        rows.append(("model", self.model, known.get(self.model, ""), "model", None))
+        rows.append(
+            (
+                "vocabulary",
+                self.vocabulary,
+                dict(_VOCABULARIES).get(self.vocabulary, "a file"),
+                "vocabulary",
+                None,
+            )
+        )
+        ready = bool(self.roots)
+        words = (
+            "first name a folder of images"
+            if not ready
+            else "scan, embed, score: a job that outlives the app"
+        )
+        go = "make the store and go" if not self._made else "look through the images"
+        rows.append((Cell("go", "good" if ready else "dim"), go, words, "go", None))
+        self.table.show(ListSource(rows), keep=True)
+
+    # settling
+
+    def on_window_table_chosen(self, event: WindowTable.Chosen) -> None:
+        if self._busy:
+            return
+        what = event.values[3]
+        if what == "go":
+            self.action_go()
+        elif self._made and what in ("model", "vocabulary", "root"):
+            self.say("the store is made; the Vocabulary screen and `colonnade model use` change it")
+        elif what == "add":
+            self.ask(
+                "A folder of images", self._add_root, value=str(Path.home()) + "/", choices=folder_choices
+            )
+        elif what == "model":
+            self.ask(
+                "Which model? A name of the list, any ARCH/TAG of open_clip, hf-hub:ID, or a path",
+                self._set_model,
+                choices=lambda typed: [model for model in MODELS if typed.lower() in model[0].lower()],
+            )
+        elif what == "vocabulary":
+            self.ask(
+                "Which vocabulary? A name of the list, or a file",
+                self._set_vocabulary,
+                choices=lambda typed: [one for one in _VOCABULARIES if typed.lower() in one[0]],
+            )
+
+    def _add_root(self, text: str) -> None:
+        folder = Path(text.strip()).expanduser().absolute()
+        if not folder.is_dir():
+            self.warn(f"{folder}: not a folder; type the whole path")
+            return
+        if folder in self.roots:
+            self.say(f"{folder}: in the list already")
+            return
+        self.roots.append(folder)
+        self._fill()
+
+        def counted(answer: tuple[int, bool]) -> None:
+            count, more = answer
+            self._counts[folder] = f"{'more than ' if more else ''}{count:,} images"
+            self._fill()
+
+        self.background(f"count {folder}", lambda: count_images(folder), counted)
+
+    def _set_model(self, name: str) -> None:
+        self.model = name.strip() or self.model
+        if self.model == "demo":
+            self.vocabulary = "demo"
+        self._fill()
+
+    def _set_vocabulary(self, name: str) -> None:
+        self.vocabulary = name.strip() or self.vocabulary
+        self._fill()
+
+    def action_remove(self) -> None:
+        values = self.table.values
+        if values is not None and values[3] == "root" and not self._made:
+            self.roots.remove(values[4])
+            self._fill()
+
+    # going
+
+    def action_go(self) -> None:
+        if self._busy:
+            self.say("it runs; b opens Browse meanwhile")
+        elif not self.roots:
+            self.warn("first name a folder of images: enter on the first row")
+        elif self._made:
+            self._start()
+        else:
+            self._busy = True
+            self._tell("making the store")
+            store, roots, vocabulary, model = (
+                self.colonnade.store,
+                list(self.roots),
+                self.vocabulary,
+                self.model,
+            )
+
+            def make() -> None:
+                from colonnade.tui.session import Session
+
+                session = Session(store)
+                try:
+                    session.create(roots, vocabulary, model)
+                finally:
+                    session.close()
+
+            self.background("make", make, lambda _: self._is_made(), failed=self._stopped)
+
+    def _is_made(self) -> None:
+        self._made = True
+        self._tell("the store is made")
+        self.colonnade.open_session()
+
+    def session_ready(self) -> None:
+        if self._made:
+            self._start()
+
+    def _start(self) -> None:
+        self._busy = True
+        self._tell("starting")
+        session = self.session
+
+        def started(answer: Any) -> None:
+            if answer.ended:
+                self._arrived(answer.message)
+
+        self.background("start", lambda: session.start_job(("sync",)), started, failed=self._stopped)
+
+    def jobs_changed(self, records: Sequence[JobRecord]) -> None:
+        if not self._busy or not records:
+            return
+        job = records[0]
+        if job.state == "running":
+            share = f"{job.done:,} of {job.total:,}" if job.total else f"{job.done:,}" if job.done else ""
+            bad = f"{job.failures:,} cannot be read" if job.failures else ""
+            self._tell("  ".join(part for part in (job.phase or "starting", share, bad) if part), moving=True)
+        elif job.state == "done":
+            self._arrived(job.message)
+        else:
+            self._stopped(f"the job was {job.state}: {job.message or 'see its log in Jobs (7)'}")
+
+    def _arrived(self, message: str) -> None:
+        if self._busy:
+            self._busy = False
+            self._tell(message or "done")
+            self.colonnade.open_screen("browse")
+
+    def _stopped(self, error: Exception | str) -> None:
+        self._busy = False
+        self._tell(error if isinstance(error, str) else one_line(error))
+        self.fail(error)
+        self._fill()
+
+    def _tell(self, line: str, *, moving: bool = False) -> None:
+        """Add a line of progress; one that moves takes the place of the last that did."""
+        kept = self._said[:-1] if self._said and self._said[-1].startswith("… ") else self._said
+        self._said = (*kept[-8:], f"… {line}" if moving else line)
+        self.query_one("#progress", TextLines).show(self._said)
+
+    def action_browse(self) -> None:
+        if self._made and self.colonnade.session is not None:
+            self.colonnade.open_screen("browse")
+        else:
+            self.warn("there is no store yet")
+
+
+def folder_choices(typed: str) -> list[tuple[str, ...]]:
+    """The folders that a typed path may go on to; at most a hundred, hidden ones only when asked for."""
+    import os
+
+    path = Path(typed or "/").expanduser()
+    parent, start = (path, "") if typed.endswith("/") else (path.parent, path.name)
+    found: list[tuple[str, ...]] = []
+    if typed.endswith("/") and path.is_dir():
+        found.append((".", "this folder; tab goes into one of those below", f"{path}/"))
+    try:
+        with os.scandir(parent) as entries:
+            for entry in entries:
+                if entry.name.startswith(start) and (start.startswith(".") or not entry.name.startswith(".")):
+                    try:
+                        if entry.is_dir():
+                            found.append((entry.name, "", f"{entry.path}/"))
+                    except OSError:
+                        continue
+                if len(found) > 100:
+                    break
+    except (OSError, ValueError):
+        return found
+    return [*found[:1], *sorted(found[1:])] if found and found[0][0] == "." else sorted(found)
