@@ -88,8 +88,8 @@ def label_crowds(
     """The crowds with the attribute that sets each apart: by share x log(lift), so that it is common and special.
 
     Args:
-        attributes: (code, what gives bool [n] of the images where it is accepted).
-        stride: look at every so manieth image.
+        attributes: (code, what gives bool [n / stride] of the images where it is accepted).
+        stride: every so manieth image is looked at.
     """
     if not found:
         return []
@@ -99,7 +99,7 @@ def label_crowds(
     everywhere = inside.sum()
     best: list[tuple[float, str, float, float] | None] = [None] * len(found)
     for code, accepted in attributes:
-        yes = np.bincount(crowd[accepted()[::stride]], minlength=len(found) + 1).astype(np.float64)
+        yes = np.bincount(crowd[accepted()], minlength=len(found) + 1).astype(np.float64)
         for number in range(len(found)):
             within, hits = inside[number + 1], yes[number + 1]
             outside = everywhere - within

@@ -45,9 +45,12 @@ class MapData:
             found = self.session._columns.statuses(cursor, self.snapshot, code)
         return found.accepted[self.places], found.tentative[self.places]
 
-    def accepted(self, code: str) -> np.ndarray:
-        """bool [n]: where an attribute is accepted."""
-        return self.statuses(code)[0]
+    def accepted(self, code: str, stride: int = 1) -> np.ndarray:
+        """bool [n / stride]: where an attribute is accepted, of every so manieth image."""
+        with duck_errors(str(self.snapshot.path)), self.session._cursor() as cursor:
+            found = self.session._columns.statuses(cursor, self.snapshot, code)
+        some = self.places[::stride]
+        return np.asarray((found.accepted_bits[some >> 3] >> (7 - (some & 7)) & 1).astype(bool))
 
     def scored(self) -> tuple[str, ...]:
         """The attributes that have scores."""
@@ -89,26 +92,30 @@ def load_map(session: Session) -> MapData:
         if not files:
             raise NoMapError(_no_map(model.key, embedded, bool(snapshot.partitions("projections"))))
         base = session._columns.base(cursor, snapshot)
-        sql = f"SELECT image_id, latitude::FLOAT, longitude::FLOAT FROM {parquet(files)}"
-        ids, north, east = cursor.execute(sql).fetchnumpy().values()
-    latitude, longitude = (
-        np.ma.filled(np.ma.asarray(one), np.nan).astype(np.float32) for one in (north, east)
-    )
-    ids = np.asarray(ids)
-    places, found = base.places(ids)
-    found &= np.isfinite(latitude) & np.isfinite(longitude)
-    found[found] = base.ok[places[found]]
-    ids, latitude, longitude = ids[found], np.radians(latitude[found]), np.radians(longitude[found])
-    level = np.cos(latitude)
-    places3 = np.stack([level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)])
+        sql = f"""
+            SELECT image_id, (cos(radians(latitude)) * cos(radians(longitude)))::FLOAT,
+                (cos(radians(latitude)) * sin(radians(longitude)))::FLOAT, sin(radians(latitude))::FLOAT
+            FROM {parquet(files)}
+            WHERE isfinite(latitude) AND isfinite(longitude)
+        """
+        found = cursor.execute(sql).fetchnumpy()
+    ids, *places3 = (np.asarray(column) for column in found.values())
+    mapped = len(ids)
+    places, known = base.places(ids)
+    known[known] = base.ok[places[known]]
+    if known.all():
+        vectors = np.stack(places3)
+    else:
+        ids, places = ids[known], places[known]
+        vectors = np.stack([column[known] for column in places3])
     return MapData(
         session,
         snapshot,
         model.key,
-        Points(ids, np.ascontiguousarray(places3, dtype=np.float32)),
-        places[found].astype(np.int32),
+        Points(ids, vectors),
+        places.astype(np.int32),
         base,
-        max(0, embedded - len(found)),
+        max(0, embedded - mapped),
     )
 
 

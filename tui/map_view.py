@@ -183,40 +183,39 @@ def draw(
         only: bool [n], the images whose dots are drawn; all are counted. All by default.
     """
     width, height = view.width, view.height
-    cell_of, dot_of = _cells(points, view)
     cells = width * height
-    counts = _count(cell_of, cells)
-    dots = _count(dot_of if only is None else dot_of[only], 8 * cells).reshape(4 * height, 2 * width)
+    cell_of = np.empty(len(points), np.int32)
+    dots = np.zeros(8 * cells, np.int32)
+    counts, ones, halves = np.zeros((3, cells), np.int32)
+    for first in range(0, len(points), _CHUNK):  # in blocks that stay in the cache, and take no memory
+        some = slice(first, first + _CHUNK)
+        cell, dot = _places(points.vectors[:, some], view)
+        cell_of[some] = cell
+        counts += _count(cell, cells)
+        dots += _count(dot if only is None else dot[only[some]], 8 * cells)
+        if marked is not None:
+            ones += _count(cell[marked[some]], cells)
+        if half is not None:
+            halves += _count(cell[half[some]], cells)
+    shape = height, width
+    bits = _braille(_dithered(dots.reshape(4 * height, 2 * width)))
+    return Frame(view, cell_of, counts.reshape(shape), ones.reshape(shape), halves.reshape(shape), bits)
 
-    def of(flags: np.ndarray | None) -> np.ndarray:
-        if flags is None:
-            return np.zeros((height, width), np.int32)
-        return _count(cell_of[flags], cells).reshape(height, width)
 
-    return Frame(
-        view, cell_of, counts.reshape(height, width), of(marked), of(half), _braille(_dithered(dots))
-    )
-
-
-def _cells(points: Points, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """(the cell, the dot) of each image, int32 [n]; -1 outside the screen. In blocks that stay in the cache."""
-    rotation = view.rotation.T.astype(np.float32)
+def _places(vectors: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """(the cell, the dot) of each image, int32 [n], of float32 [3, n]; -1 outside the screen."""
     scale = np.float32(view.scale)
     across, down = 2 * view.width, 4 * view.height
-    cells, dots = np.empty(len(points), np.int32), np.empty(len(points), np.int32)
-    for first in range(0, len(points), _CHUNK):
-        some = slice(first, first + _CHUNK)
-        x, y, z = rotation @ points.vectors[:, some]
-        radius = np.sqrt(x * x + y * y)
-        depth = np.sqrt(np.float32(1) + np.sqrt(np.maximum(radius * (radius + x), 0) * np.float32(0.5)))
-        side = np.copysign(np.sqrt(np.maximum(radius * (radius - x), 0) * np.float32(0.5)), y)
-        right = side * (np.float32(_HALF_WIDTH) * scale) / depth + np.float32(view.width)
-        low = np.float32(2 * view.height) - z * (np.float32(_HALF_HEIGHT) * scale) / depth
-        seen = (right >= 0) & (right < across) & (low >= 0) & (low < down)
-        column, row = right.astype(np.int32), low.astype(np.int32)
-        dots[some] = np.where(seen, row * across + column, -1)
-        cells[some] = np.where(seen, (row >> 2) * view.width + (column >> 1), -1)
-    return cells, dots
+    x, y, z = view.rotation.T.astype(np.float32) @ vectors
+    radius = np.sqrt(x * x + y * y)
+    depth = np.sqrt(np.float32(1) + np.sqrt(np.maximum(radius * (radius + x), 0) * np.float32(0.5)))
+    side = np.copysign(np.sqrt(np.maximum(radius * (radius - x), 0) * np.float32(0.5)), y)
+    right = side * (np.float32(_HALF_WIDTH) * scale) / depth + np.float32(view.width)
+    low = np.float32(2 * view.height) - z * (np.float32(_HALF_HEIGHT) * scale) / depth
+    seen = (right >= 0) & (right < across) & (low >= 0) & (low < down)
+    column, row = right.astype(np.int32), low.astype(np.int32)
+    dots = np.where(seen, row * across + column, -1)
+    return np.where(seen, (row >> 2) * view.width + (column >> 1), -1).astype(np.int32), dots
 
 
 def _count(places: np.ndarray, size: int) -> np.ndarray:

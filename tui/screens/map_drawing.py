@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MapDrawing"]
 
-_CROWDS_SECONDS = 0.2
-_HERE_SECONDS = 0.08
+_CROWDS_SECONDS = 0.4
+_HERE_SECONDS = 0.15
 
 
 class MapDrawing(BaseScreen):
@@ -131,7 +131,7 @@ class MapDrawing(BaseScreen):
             self.crowds = []
             self.background(
                 "crowds",
-                lambda: crowds_of(drawn),
+                lambda: crowds_of(drawn, lambda: drawn.frame.view == self.view),
                 self._show_crowds,
                 failed=lambda error: None,
                 delay=_CROWDS_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,16 +91,16 @@ def draw_map(data: MapData, view: View, look: Look, flags: Flags, chosen: np.nda
     )
 
 
-def crowds_of(drawn: Drawn) -> list[Cluster]:
-    """The crowds of a frame with what sets each apart."""
+def crowds_of(drawn: Drawn, is_wanted: Callable[[], bool] = lambda: True) -> list[Cluster]:
+    """The crowds of a frame with what sets each apart; it gives up once that is not wanted any more."""
     from functools import partial
 
     from colonnade.tui.map_clusters import crowds, label_crowds
 
     data = drawn.data
     found, owner = crowds(drawn.frame)
-    attributes = [(code, partial(data.accepted, code)) for code in data.scored()]
     stride = max(1, -(-len(data.points) // _SAMPLE))
+    attributes = ((code, partial(data.accepted, code, stride)) for code in data.scored() if is_wanted())
     return label_crowds(drawn.frame, found, owner, attributes, stride=stride)
 
 
