@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["shipped", "shipped_source"]
+__all__ = ["background_phrases", "shipped", "shipped_source"]
 
 _SUFFIX = ".yaml"
+_BACKGROUND = "background.txt"
 
 
 def shipped() -> tuple[str, ...]:
@@ -26,3 +27,11 @@ def shipped_source(name: str) -> bytes:
     if name not in shipped():
         raise KeyError(name)
     return files(__name__).joinpath(name + _SUFFIX).read_bytes()
+
+
+def background_phrases() -> tuple[str, ...]:
+    """The everyday phrases that ship, each once: what calibration compares an attribute's logit with."""
+    from importlib.resources import files
+
+    lines = files(__name__).joinpath(_BACKGROUND).read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
