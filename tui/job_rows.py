@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADINGS", "Pace", "Paces", "bar", "duration", "headline", "job_row", "outcome_rows"]
 
 HEADINGS = ("id", "state", "command", "phase", "progress", "count", "rate", "left", "began")
-"""What a row holds; the id is not shown."""
+"""What a row holds; the id is not shown. `left` is the time left of the phase or, of what ended, the time it took."""
 
 _WAITING_S = 3.0
 """A rate is told once a phase has been watched for so long."""
@@ -82,7 +82,7 @@ def job_row(record: JobRecord, pace: Pace | None) -> tuple[str, ...]:
     elif not running:
         if record.embedded_per_second:
             rate = f"{record.embedded_per_second:,.0f}/s"
-        left = f"in {duration(record.seconds)}"
+        left = duration(record.seconds)
     phase = record.phase if running else ""
     progress = bar(record.done, total) if running and total else ""
     command = " ".join(record.command)

@@ -17,7 +17,8 @@ __all__ = ["SETTINGS", "PictureProtocol", "Setting", "prepare"]
 Setting = Literal["auto", "blocks", "kitty", "sixel", "iterm2", "off"]
 """`auto`: pixels where the environment names a terminal that has them and it is on this machine, else half-blocks.
 
-At 34x17 cells Kitty takes 35 to 70 KB a picture, Sixel 60 to 200, half-blocks 3 to 8, so that over SSH they are only sent if asked for by name.
+At 34x17 cells Kitty takes 35 to 70 KB a picture, Sixel 60 to 200, half-blocks 3 to 8: over SSH pixels are only sent
+if asked for by name.
 """
 
 SETTINGS: tuple[Setting, ...] = ("auto", "blocks", "kitty", "sixel", "iterm2", "off")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import ComposeResult
@@ -164,7 +165,7 @@ class JobsScreen(BaseScreen):
                 return
             about = "what is stale: nothing" if plan.empty else "what is stale: r does it"
             about += "" if plan.looked else " (without a look at the folders; p looks)"
-            self._put("plan", about, LINES, [(f" {line}",) for line in plan.lines])
+            self._put("plan", about, LINES, _wrapped(plan.lines, self.size.width - 4))
         elif self._view == "files":
             rows = outcome_rows(record)
             self._put(
@@ -282,6 +283,15 @@ def _read_plan(session: Session, look: bool) -> _Plan:
     found = session.plan(scan=look)
     lines = [f"! {line}" for line in problems] + [str(line) for line in found["lines"]]
     return _Plan(tuple(lines), bool(found["empty"]), look)
+
+
+def _wrapped(lines: Sequence[str], width: int) -> list[tuple[str]]:
+    """The lines as rows, those that are too long over several."""
+    rows = []
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        rows += [(f" {part}",) for part in wrap(line, max(20, width), subsequent_indent=indent) or [""]]
+    return rows
 
 
 def _no_files(record: JobRecord) -> tuple[str]:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen
-from colonnade.tui.screens.sql_rows import result_columns, row_lines
+from colonnade.tui.screens.sql_rows import result_columns, row_lines, told
 from colonnade.tui.sql_export import Export
 from colonnade.tui.sql_history import History, history_path, read_history, write_history
 from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
@@ -31,9 +31,9 @@ class SqlScreen(BaseScreen):
     NAME = "sql"
     AUTO_FOCUS = "#result"
     DEFAULT_CSS = """
-    SqlScreen SqlEditor { height: 6; }
-    SqlScreen.-flat SqlEditor { height: 2; }
-    SqlScreen.-tall SqlEditor { height: 9; }
+    SqlScreen SqlEditor { height: auto; min-height: 2; max-height: 7; }
+    SqlScreen.-flat SqlEditor { max-height: 2; }
+    SqlScreen.-tall SqlEditor { min-height: 3; max-height: 16; }
     SqlScreen #choices { background: $panel; }
     SqlScreen #row { height: auto; max-height: 40%; background: $panel; display: none; }
     """
@@ -159,9 +159,7 @@ class SqlScreen(BaseScreen):
         self._runs = False
         again = self._rows is rows
         self._show(rows, keep=again)
-        found = f"{rows.count:,} row{'' if rows.count == 1 else 's'}"
-        more = "" if rows.complete else " are kept of more; e writes all to a file"
-        self.say(f"{found}{more}, {_time(rows.seconds)}, snapshot {rows.snapshot}")
+        self.say(told(rows))
         self.table.focus()
         self._save_history()
 
@@ -300,7 +298,3 @@ class SqlScreen(BaseScreen):
             write_history(history_path(self.session.path), history)
         except OSError as error:
             self.warn(f"the history of statements cannot be saved: {error.strerror}")
-
-
-def _time(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"

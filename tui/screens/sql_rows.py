@@ -9,7 +9,7 @@ from typing import Any
 from colonnade.tui.sql_run import SqlRows
 from colonnade.tui.widgets.window_table import Column
 
-__all__ = ["result_columns", "row_lines"]
+__all__ = ["result_columns", "row_lines", "told"]
 
 _NUMBERS = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER", "FLOAT", "DOUBLE")
@@ -49,3 +49,11 @@ def row_lines(columns: Sequence[str], values: Sequence[Any], width: int) -> tupl
         lines.append(f" {name[:longest]:{longest}} {parts[0]}")
         lines += [" " * (longest + 2) + part for part in parts[1:]]
     return tuple(lines)
+
+
+def told(rows: SqlRows) -> str:
+    """How many rows there are, how long it took, of which snapshot."""
+    found = f"{rows.count:,} row{'' if rows.count == 1 else 's'}"
+    more = "" if rows.complete else " are kept of more; e writes all to a file"
+    took = f"{1000 * rows.seconds:,.0f} ms" if rows.seconds < 1 else f"{rows.seconds:,.1f} s"
+    return f"{found}{more}, {took}, snapshot {rows.snapshot}"

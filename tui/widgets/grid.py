@@ -153,10 +153,7 @@ class Grid(Widget, can_focus=True):
         if self.is_mounted and self._base not in (None, self.rich_style):
             self._fill()
 
-    def on_focus(self) -> None:
-        self._refresh_caption(self._cursor % self.capacity)
-
-    def on_blur(self) -> None:
+    def watch_has_focus(self, _: bool) -> None:
         self._refresh_caption(self._cursor % self.capacity)
 
     def on_click(self, event: Click) -> None:

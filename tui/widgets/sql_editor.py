@@ -146,6 +146,12 @@ class SqlEditor(TextArea):
         """Begin at the newest statement again."""
         self._recalled = 0
 
+    def on_blur(self) -> None:
+        self.post_message(self.Offered((), -1))
+
+    def on_focus(self) -> None:
+        self.post_message(self.Offered(self._offered.choices, self._taken))
+
     def on_text_area_changed(self, _: TextArea.Changed) -> None:
         self.mark_fault(None)
         if self._completing:
