@@ -160,10 +160,13 @@ def _labels(document: Mapping[str, Any]) -> LabelPart:
 def _metrics(document: Mapping[str, Any]) -> dict[str, float | str]:
     if len(document) > _MAX_LIST:
         raise ValueError("metrics")
-    return {
-        _words(name): _words(value) if isinstance(value, str) else _number(document, name)
-        for name, value in document.items()
-    }
+    for name, value in document.items():
+        _words(name)
+        if isinstance(value, str):
+            _words(value)
+        else:
+            _number(document, name)
+    return dict(document)
 
 
 def _competing(stored: object) -> tuple[tuple[str, float], ...]:

@@ -1,0 +1,195 @@
+"""Stored fits: whole, the same after reading, and refused in one line when anything of them is damaged."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted_stores import DIMENSION, PHRASES, TEXTS, directions, images
+
+from colonnade.engine.auto_fit import fit_auto
+from colonnade.engine.background_stats import Background, background_stats
+from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, fit_from_json, judge, moved
+from colonnade.engine.errors import ColonnadeError, StoreError
+from colonnade.engine.fit_document import fit_from_text, fit_text
+from colonnade.engine.fits import auto_fit, without_labels
+from colonnade.engine.scoring import logits
+from colonnade.engine.settings import Model
+
+MODEL = Model("m", "", DIMENSION, 100.0)
+LABELS = LabelPart(0.5, 0.4, 1.5, 0.3, -0.1, 0.9, 0.02, 7, 9)
+
+
+def make_base() -> AutoBase:
+    block, _ = images(220)
+    every = directions()
+    background = Background(tuple(f"p{i}" for i in range(PHRASES)), every[len(TEXTS) :])
+    stats = background_stats(block, background, MODEL)
+    found = fit_auto(block, logits(block, every[:1], MODEL)[:, 0], stats, every[0], background)
+    return AutoBase(
+        axis=found.axis,
+        cut=found.cut,
+        slope=found.slope,
+        no_signal=found.no_signal,
+        logit="0" * 16,
+        vector="1" * 16,
+        background=background.digest,
+        count=220,
+        embedded=240,
+        snapshot=3,
+        seed=0,
+        metrics=found.metrics,
+        quantiles=tuple(float(value) for value in found.quantiles),
+        competing=found.competing,
+    )
+
+
+BASE = make_base()
+AUTO = auto_fit(BASE)
+FITS = {
+    "fixed": Fit("fixed", 25.5, 1.5, chosen=True),
+    "auto": AUTO,
+    "auto with a cut by hand": moved(AUTO, -1.25),
+    "labels": Fit(
+        "labels", cut=-1.0, slope=2.0, axis=AUTO.axis, background=AUTO.background, base=BASE, labels=LABELS
+    ),
+    "labels on the logit": Fit("labels", 25.5, 1.5, cut=0.5, slope=2.0, logit="a" * 16, labels=LABELS),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_is_the_same_after_reading(name: str) -> None:
+    fit = FITS[name]
+    text = fit_text(fit)
+    back = fit_from_text(text, "cat")
+    assert back == fit
+    assert fit_text(back) == text
+    assert (back.labels, back.moved, back.logit) == (fit.labels, fit.moved, fit.logit)
+    if fit.base is not None:
+        assert back.base is not None
+        assert back.base.axis.as_json() == fit.base.axis.as_json()
+        assert (back.base.metrics, back.base.quantiles) == (fit.base.metrics, fit.base.quantiles)
+        assert back.base.competing == fit.base.competing
+        assert without_labels(back) == AUTO
+    assert len(text) < 100_000
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_definition_makes_the_same_confidences(name: str) -> None:
+    fit = FITS[name]
+    numbers = np.linspace(-40, 60, 50).astype(np.float32)
+    back = fit_from_json(json.loads(json.dumps(fit.as_json())))
+    assert np.array_equal(apply_fit(back, numbers, numbers), apply_fit(fit, numbers, numbers))
+
+
+def test_confidence_is_80_at_the_cut_whatever_the_slope() -> None:
+    for slope in (0.3, 1.0, 7.0):
+        fit = Fit("auto", cut=-2.5, slope=slope, axis="a" * 16)
+        confidence, status = judge(
+            fit, 0.8, 0.5, np.zeros(3, np.float32), np.array([-2.5, -2.4, -2.6], np.float32)
+        )
+        assert confidence[0] == np.float32(0.8)
+        assert confidence[2] < confidence[0] < confidence[1]
+        assert status.tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize("tentative", [0.0, 0.3, 0.5])
+def test_without_signal_nothing_is_more_than_rejected(tentative: float) -> None:
+    fit = Fit("auto", cut=0.0, axis="a" * 16, no_signal=True)
+    odds = np.array([-9, 0, 9], np.float32)
+    confidence, status = judge(fit, 0.8, tentative, odds, odds)
+    assert confidence.max() == np.float32(0.49)
+    assert status.tolist() == [0, 0, 0]
+
+
+def put(document: Any, path: tuple[Any, ...], value: Any) -> None:
+    for step in path[:-1]:
+        document = document[step]
+    document[path[-1]] = value
+
+
+WRONG: list[tuple[tuple[Any, ...], Any]] = [
+    (("format",), 2),
+    (("format",), None),
+    (("method",), "magic"),
+    (("method",), []),
+    (("chosen",), 1),
+    (("cut",), "1"),
+    (("cut",), 1e300),
+    (("slope",), 0),
+    (("slope",), -1.0),
+    (("no_signal",), None),
+    (("base",), []),
+    (("base", "axis"), {}),
+    (("base", "axis", "directions"), "AAAA"),
+    (
+        ("base", "axis", "directions"),
+        base64.b64encode(np.full(8 * DIMENSION, np.nan, "<f4").tobytes()).decode(),
+    ),
+    (("base", "axis", "near"), "not base64!"),
+    (("base", "slope"), 0),
+    (("base", "logit"), "xyz"),
+    (("base", "vector"), 7),
+    (("base", "count"), -1),
+    (("base", "count"), 1.5),
+    (("base", "count"), True),
+    (("base", "quantiles"), [1.0] * 32),
+    (("base", "quantiles"), [*range(32, -1, -1)]),
+    (("base", "metrics"), {"a": []}),
+    (("base", "metrics"), {str(i): 1.0 for i in range(2000)}),
+    (("base", "competing"), [["p"]]),
+    (("base", "competing"), [["p" * 5000, 0.1]]),
+    (("base", "competing"), {}),
+    (("labels",), None),
+    (("labels", "present"), "many"),
+    (("labels", "slope"), None),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), WRONG)
+def test_a_damaged_fit_is_refused_in_one_line(path: tuple[Any, ...], value: Any) -> None:
+    document = json.loads(fit_text(FITS["labels"]))
+    put(document, path, value)
+    with pytest.raises(StoreError, match="colonnade calibration fit") as told:
+        fit_from_text(json.dumps(document), "cat")
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        7,
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"format": 1, "method": "auto", "cut": NaN}',
+        "[" * 100_000,
+        "x" * (5 << 20),
+    ],
+)
+def test_what_is_no_document_is_refused(text: object) -> None:
+    with pytest.raises(StoreError):
+        fit_from_text(text, "cat")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_damage_gets_through_as_anything_but_a_fit_or_a_refusal(data: st.DataObject) -> None:
+    text = fit_text(FITS[data.draw(st.sampled_from(sorted(FITS)))])
+    at = data.draw(st.integers(0, len(text) - 1))
+    length = data.draw(st.integers(0, 40))
+    damaged = text[:at] + data.draw(st.text(max_size=12)) + text[at + length :]
+    try:
+        fit = fit_from_text(damaged, "cat")
+    except ColonnadeError as error:
+        assert isinstance(error, StoreError)
+    else:
+        assert isinstance(fit, Fit)
