@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from colonnade.tui.commands.calibration_export import export
 from colonnade.tui.commands.calibration_set import set_
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_HELP = """The calibration table, and the fits behind it: how logits become confidences. Alone: the table, as
+_HELP = """The calibration table, and the fits behind it: how logits become confidences. Alone or with codes: as
 `calibration show`.
 
 Example: colonnade calibration
@@ -51,6 +52,16 @@ def register(app: typer.Typer) -> None:
     """Add `calibration` with show, set, fit and export."""
     commands = {"show": show, "set": set_, "fit": fit, "export": export}
     add_group(app, "calibration", _HELP, commands, alone=show)
+    app.registered_groups[-1].cls = _CodesShow
+
+
+class _CodesShow(TyperGroup):
+    """`calibration CODE` is `calibration show CODE`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            return "show", self.commands["show"], args
+        return super().resolve_command(ctx, args)
 
 
 def show(
