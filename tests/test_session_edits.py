@@ -209,6 +209,89 @@ def test_a_wording_is_tried_before_it_is_saved(tmp_path: Path) -> None:
         session.close()
 
 
+def test_a_cut_is_moved(tmp_path: Path) -> None:
+    session = Session(sound_store(tmp_path / "s").path)
+    try:
+        found = session.distribution("earth")
+        accepted, tentative = session.find("earth").count, session.find("earth? and not earth").count
+        assert found.counts(found.accepted_at, found.tentative_at) == (
+            accepted,
+            tentative,
+            40 - accepted - tentative,
+        )
+        assert found.tentative_from(found.accepted_at) == pytest.approx(found.tentative_at)
+        assert (found.axis.column, found.count, sum(found.histogram(16))) == ("logit", 40, 40)
+        by_logit = session.find("", sort="earth.logit").ids()
+        above, below = found.near(found.accepted_at, 3)
+        assert above == by_logit[:accepted][::-1][:3]
+        assert below == by_logit[accepted : accepted + 3]
+        place = float(found.values[-10]) - 1e-6
+        tried = session.save_cut(found, place, dry_run=True)
+        assert not tried["changed"]
+        assert tried["changes"][0]["after"]["accepted"] == 10
+        assert (tried["changes"][0]["entering"], tried["changes"][0]["leaving"]) == found.changed(place)
+        assert session.save_cut(found, place)["changed"] == ["earth"]
+        assert session.notice()
+        assert session.find("earth").ids() == sorted(by_logit[:10])
+        moved = session.distribution("earth")
+        assert moved.accepted_at == pytest.approx(place)
+        for confidence in (0.1, 0.5, 0.8, 0.95):
+            assert moved.axis.confidence(moved.axis.place(confidence), place) == pytest.approx(confidence)
+        row = session.calibration_table(["earth"])[0]
+        assert row["accepted"] == 10
+        assert row["cells"]["attribute"] == "earth"
+        assert session.calibration_receipt("earth")["lines"]
+        with pytest.raises(HelperError) as caught:
+            session.distribution("both")
+        assert caught.value.kind == "input"
+        assert session.fit_attributes(["earth"], "fixed", dry_run=True)["changes"]
+        assert session.restore(found.snapshot)
+        session.notice()
+        assert session.find("earth").count == accepted
+    finally:
+        session.close()
+
+
+def test_a_review(tmp_path: Path) -> None:
+    session = Session(sound_store(tmp_path / "s").path)
+    session.reviewer = "bob"
+    try:
+        state = session.review("moon")
+        asked = []
+        for number in range(6):
+            question = state["question"]
+            assert question["image_id"] not in asked
+            asked.append(question["image_id"])
+            state = session.review_answer("moon", question, number % 2 == 0)
+            assert state["standing"]["labels"] == number + 1
+        back = session.review_back("moon", steps=2)["question"]
+        assert (back["image_id"], back["said"]) == (asked[-2], {"present": True})
+        state = session.review_answer("moon", back, False)
+        assert (state["standing"]["yes"], state["standing"]["no"]) == (2, 4)
+        assert session.review_back("moon", steps=99)["question"] is None
+        page = session.review_page("moon", count=5)["questions"]
+        assert len({question["image_id"] for question in page} - set(asked)) == 5
+        assert session.review_answer("moon", page[3], None, ask=False)["question"] is None
+        image = next(i for i in range(40) if i not in (*asked, page[3]["image_id"]))
+        session.label("moon", image, True, session.image_row(image).content_hash)
+        with pytest.raises(HelperError, match="changed or gone"):
+            session.label("moon", image, True, "f" * 64)
+        (row,) = session.labels(["moon"])
+        assert (row["yes"], row["no"], row["unsure"], row["reviewers"]) == (3, 4, 1, ["bob"])
+        assert {row["code"] for row in session.labels_worth()} == {"earth", "moon"}
+        drawn = session.review("moon", audit=True)["question"]
+        assert drawn["policy"] == "audit"
+        assert session.review_answer("moon", drawn, True, audit=True)["standing"]["audit"]["audited"] >= 1
+        for wrong in ({}, {"image_id": "x"}, {**drawn, "policy": None, "image_id": -5}):
+            with pytest.raises(HelperError):
+                session.review_answer("moon", wrong, True)
+        with pytest.raises(HelperError):
+            session.review("both")
+        assert session.review("moon")["question"]
+    finally:
+        session.close()
+
+
 def test_a_store_made_from_nothing(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     session = Session(tmp_path / "new")

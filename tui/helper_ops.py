@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from colonnade.engine.embedder import Embedder
+    from colonnade.engine.review import Review
     from colonnade.engine.store import Store
     from colonnade.tui.helper_try import Bench
 
@@ -32,6 +33,8 @@ class Helper:
         """(model key, text) -> vector float32 [D], of texts that were tried."""
         self.bench: tuple[object, Bench] | None = None
         """The images that wordings are tried on, and what tells that they are still the same."""
+        self.reviews: dict[tuple[str, str, bool], tuple[tuple[str, ...], Review]] = {}
+        """(code, reviewer, audit) -> the score files that a review was begun on, and the review."""
         self._embedders: dict[str, Embedder] = {}
 
     @property
@@ -60,7 +63,7 @@ class Helper:
         Raises:
             InputError: no such op, or arguments that it does not take.
         """
-        function = OPS.get(op) or _model_ops().get(op)
+        function = OPS.get(op) or _judge_ops().get(op) or _model_ops().get(op)
         if function is None:
             raise InputError(f"{op[:80]!r}: the helper has no such op")
         try:
@@ -69,6 +72,12 @@ class Helper:
             raise InputError(f"{op}: {error}") from None
         self.progress = progress
         return function(self, **args)
+
+
+def _judge_ops() -> dict[str, Callable[..., Any]]:
+    from colonnade.tui.helper_judge import JUDGE_OPS
+
+    return JUDGE_OPS
 
 
 def _model_ops() -> dict[str, Callable[..., Any]]:

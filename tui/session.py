@@ -22,6 +22,10 @@
     .jobs() .job_log(id) .start_job(words) -> Started .stop_job(id) .plan() -> {"lines", ...}
     .search_text(words) -> Ranked        .similar(id) .similar_to_file(file): read like Hits, nearest first
     .try_wording(code, description=..., prompts=...) -> TryResult
+    .calibration_table() .calibration_receipt(code) .fit_attributes(codes, method, dry_run=...)
+    .distribution(code) -> Distribution  in this process: .counts(x, y) .confidence(at, x) .near(x, n) .histogram(bins)
+    .save_cut(distribution, x)           .labels() .label(code, id, present) .labels_worth()
+    .review(code) .review_page(code) .review_answer(code, question, present) .review_back(code)
     .warm_model() .model_ready .helper("writer" | "model").call(op, ...)
 
 Every method blocks and may be called from any thread. What fails raises a ColonnadeError whose first line says what to
@@ -32,7 +36,7 @@ stored; the widgets make it safe to show.
 
 from __future__ import annotations
 
-from colonnade.tui.session_helped import Helped
+from colonnade.tui.session_judging import Judging
 from colonnade.tui.session_queries import Queries
 from colonnade.tui.session_reads import Reads
 from colonnade.tui.session_vocabulary import VocabularyEdits
@@ -40,7 +44,7 @@ from colonnade.tui.session_vocabulary import VocabularyEdits
 __all__ = ["Session"]
 
 
-class Session(Reads, Queries, VocabularyEdits, Helped):
+class Session(Reads, Queries, VocabularyEdits, Judging):
     """A store that is open in the app. See the module for what it offers.
 
     Args:

@@ -95,7 +95,7 @@ class Columns:
         return found
 
     def floats(self, cursor: DuckDBPyConnection, snapshot: Snapshot, kind: str, code: str) -> Floats:
-        """An attribute's confidences or logits (`kind`)."""
+        """An attribute's column `kind`: confidence, logit or log_odds."""
         base, files = self.base(cursor, snapshot), snapshot.files("scores", code)
         found: Floats = self.get(
             (kind, code, base.key, file_key(files)), lambda: load_floats(cursor, base, files, kind)
