@@ -111,6 +111,7 @@ def headline(record: JobRecord) -> str:
     """One line on one job."""
     words = [f"{' '.join(record.command)}: {record.state}"]
     if record.state == "running":
+        words += [record.phase] if record.phase else []
         words.append(f"process {record.pid}, for {duration(record.seconds)}")
     else:
         words.append(f"after {duration(record.seconds)}")

@@ -24,10 +24,9 @@ from textual.widget import Widget
 from textual.worker import get_current_worker
 
 from colonnade.tui.keys import action
-from colonnade.tui.picture_protocol import PictureProtocol
 from colonnade.tui.pictures import Loaded
 from colonnade.tui.safe import safe
-from colonnade.tui.widgets.picture import pictures_of
+from colonnade.tui.widgets.picture import pictures_of, protocol_of
 from colonnade.tui.widgets.picture_strips import mode_in, strips
 
 __all__ = ["Grid", "GridItem"]
@@ -264,8 +263,7 @@ class Grid(Widget, can_focus=True):
         self._base = self.rich_style
         self._drawn = {}
         wanted = []
-        protocol = getattr(self.app, "picture_protocol", None)
-        off = isinstance(protocol, PictureProtocol) and protocol.kind == "off"
+        off = protocol_of(self.app).kind == "off"
         for item in self._visible() if self.size.area else ():
             if item.path is None or item.reason or off:
                 self._draw(item, Loaded(reason=safe(item.reason or "", limit=300)))

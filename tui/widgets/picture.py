@@ -29,7 +29,7 @@ from colonnade.tui.widgets.picture_strips import mode_in, strips
 if TYPE_CHECKING:
     from textual_image.widget._base import Image as PixelWidget
 
-__all__ = ["Picture", "pictures_of"]
+__all__ = ["Picture", "pictures_of", "protocol_of"]
 
 DEBOUNCE_S = 0.1
 PATIENCE_S = 0.25
@@ -41,6 +41,15 @@ _sources: WeakKeyDictionary[App[Any], PictureSource] = WeakKeyDictionary()
 def pictures_of(app: App[Any]) -> PictureSource:
     """The pictures that all widgets of an app share. Whoever uses it opens it first and closes it in the end."""
     return _sources.setdefault(app, PictureSource())
+
+
+def protocol_of(app: App[Any]) -> PictureProtocol:
+    """How an app shows pictures: as was settled before it ran, else as half-blocks, or not at all."""
+    settled = getattr(app, "picture_protocol", None)
+    if isinstance(settled, PictureProtocol):
+        return settled
+    setting = getattr(getattr(app, "configuration", None), "pictures", "auto")
+    return PictureProtocol("off" if setting == "off" else "blocks")
 
 
 class Picture(Widget):
@@ -168,8 +177,7 @@ class Picture(Widget):
 
     @property
     def _protocol(self) -> PictureProtocol:
-        settled = getattr(self.app, "picture_protocol", None)
-        return settled if isinstance(settled, PictureProtocol) else PictureProtocol()
+        return protocol_of(self.app)
 
     def _mode(self) -> Mode | Literal["pixels"]:
         return mode_in(self.app) if self._pixels is None else "pixels"
