@@ -424,6 +424,7 @@ def test_read_only_is_told(tmp_path: Path) -> None:
         store.path.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported(store: Store) -> None:
     code = f"""
 import sys

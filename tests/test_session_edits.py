@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_stores import planted_store
 from query_stores import build_store
 from session_stores import VOCABULARY, expressions, names, small_content
 from sound_stores import sound_store
 
 from colonnade.engine.errors import ConflictError, InputError
-from colonnade.engine.vocabulary import Rule
+from colonnade.engine.tag import tag
+from colonnade.engine.vocabulary import Rule, parse_vocabulary
 from colonnade.tui.helper_errors import HelperError
 from colonnade.tui.session import Session
+from colonnade.tui.vocabulary_move import move_attribute
+from colonnade.vocab import shipped, shipped_source
 
 
 @pytest.mark.parametrize(
@@ -110,6 +114,8 @@ def test_the_vocabulary_is_edited_in_place(tmp_path: Path) -> None:
     session.edit_vocabulary("group", codes=["sun", "star"], type="sky")
     session.edit_vocabulary("add", code="comet", description="a comet", accepted=0.7)
     session.edit_vocabulary("remove", code="empty")
+    session.edit_vocabulary("move", code="comet", before="earth")
+    assert session.vocabulary_source().index(b"comet") < session.vocabulary_source().index(b"earth")
     session.edit_vocabulary("import", other="space")
     session.notice()
     found = session.vocabulary()
@@ -128,6 +134,68 @@ def test_the_vocabulary_is_edited_in_place(tmp_path: Path) -> None:
     session.close()
 
 
+MOVABLE = b"""\
+# head
+thresholds: {accepted: 0.7}
+base_attributes:
+  # about one
+  - code: one
+    label: One   # here
+    description: d1
+
+  - code: two
+    label: Two
+    description: d2
+    # in two
+  # about three
+  # and more
+  - {code: three, label: Three, description: d3}
+
+derived_attributes:
+- code: x
+  label: X
+  description: dx
+  rule: {all_of: [one]}
+- code: y
+  label: Y
+  description: dy
+  rule:
+    any_of: [two, x]"""
+
+
+def test_attributes_are_moved_with_their_comments() -> None:
+    def order(source: bytes) -> list[str]:
+        return list(parse_vocabulary(source, "v").codes)
+
+    moved = move_attribute(MOVABLE, "three", "one", "v")
+    assert order(moved) == ["three", "one", "two", "x", "y"]
+    assert moved.index(b"# and more") < moved.index(b"code: three") < moved.index(b"# about one")
+    assert sorted(moved.split()) == sorted(MOVABLE.split())
+    assert order(move_attribute(MOVABLE, "one", None, "v")) == ["two", "three", "one", "x", "y"]
+    assert order(move_attribute(MOVABLE, "y", "x", "v")) == ["one", "two", "three", "y", "x"]
+    back = move_attribute(move_attribute(MOVABLE, "two", "one", "v"), "one", "two", "v")
+    assert order(back) == order(MOVABLE)
+    assert move_attribute(MOVABLE, "two", "three", "v") == MOVABLE
+    for code, before in (("one", "x"), ("none", None), ("one", "none")):
+        with pytest.raises(InputError):
+            move_attribute(MOVABLE, code, before, "v")
+    flow = b"base_attributes: [{code: a, label: A, description: d}, {code: b, label: B, description: d}]"
+    with pytest.raises(InputError, match="by hand"):
+        move_attribute(flow, "b", "a", "v")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_vocabularies_are_movable(name: str) -> None:
+    source = shipped_source(name)
+    for listed in (parse_vocabulary(source, name).base, parse_vocabulary(source, name).derived):
+        codes = [attribute.code for attribute in listed]
+        if len(codes) > 2:
+            moved = move_attribute(source, codes[2], codes[0], name)
+            moved = move_attribute(moved, codes[0], None, name)
+            found = [code for code in parse_vocabulary(moved, name).codes if code in codes]
+            assert found == [codes[2], codes[1], *codes[3:], codes[0]]
+
+
 def test_queries_are_saved(tmp_path: Path) -> None:
     session = Session(build_store(tmp_path / "s", small_content(), vocabulary=VOCABULARY).path)
     session.save_query("good", "earth and moon")
@@ -139,6 +207,7 @@ def test_queries_are_saved(tmp_path: Path) -> None:
             session.save_query(name, text)
 
 
+@pytest.mark.slow
 def test_the_helpers_behind_a_session(tmp_path: Path) -> None:
     session = Session(sound_store(tmp_path / "s").path)
     try:
@@ -176,6 +245,7 @@ def test_the_helpers_behind_a_session(tmp_path: Path) -> None:
         session.close()
 
 
+@pytest.mark.slow
 def test_a_wording_is_tried_before_it_is_saved(tmp_path: Path) -> None:
     store = sound_store(tmp_path / "s")
     session = Session(store.path)
@@ -209,6 +279,47 @@ def test_a_wording_is_tried_before_it_is_saved(tmp_path: Path) -> None:
         session.close()
 
 
+@pytest.mark.slow
+def test_a_tried_wording_is_what_tagging_makes(tmp_path: Path) -> None:
+    store = planted_store(tmp_path / "p", 400)
+    session = Session(store.path)
+    try:
+        before = {code: session.try_wording(code, limit=50) for code in ("cat", "dog", "ghost")}
+        assert {code: found.method for code, found in before.items()} == {
+            "cat": "auto", "dog": "auto", "ghost": "no signal",
+        }  # fmt: skip
+        tag(store)
+        session.notice()
+        for code, found in before.items():
+            assert found.accepted == session.find(code).count
+            assert [image.confidence for image in found.best] == pytest.approx(
+                [row[0] for row in session.find("", sort=code, columns=[code]).block(0)[:50]], abs=1e-6
+            )
+        swapped = session.try_wording("cat", prompts=["dog"], limit=200)
+        assert swapped.accepted == before["dog"].accepted
+        cats, dogs = set(session.find("cat").ids()), set(session.find("dog").ids())
+        assert {image.image_id for image in swapped.entering_images} == dogs - cats
+        assert {image.image_id for image in swapped.leaving_images} == cats - dogs
+        session.refresh_states()
+        assert {row.code: row.state for row in session.attributes()}["ghost"] == "no signal"
+        placed = session.distribution("cat")
+        assert placed.axis.column == "log_odds"
+        assert placed.counts(placed.accepted_at, placed.tentative_at)[0] == len(cats)
+        fewer = float(placed.values[-5]) - 1e-4
+        session.save_cut(placed, fewer)
+        session.notice()
+        assert session.find("cat").count == 5
+        assert session.distribution("cat").accepted_at == pytest.approx(fewer)
+        ghost = session.distribution("ghost")
+        assert ghost.counts(ghost.accepted_at, ghost.tentative_at) == (0, 0, 400)
+        session.save_cut(ghost, float(ghost.values[-3]) - 1e-4)
+        session.notice()
+        assert session.find("ghost").count == 3
+    finally:
+        session.close()
+
+
+@pytest.mark.slow
 def test_a_cut_is_moved(tmp_path: Path) -> None:
     session = Session(sound_store(tmp_path / "s").path)
     try:
@@ -252,6 +363,7 @@ def test_a_cut_is_moved(tmp_path: Path) -> None:
         session.close()
 
 
+@pytest.mark.slow
 def test_a_review(tmp_path: Path) -> None:
     session = Session(sound_store(tmp_path / "s").path)
     session.reviewer = "bob"

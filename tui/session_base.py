@@ -15,6 +15,7 @@ from colonnade.engine.errors import ColonnadeError, StoreError
 from colonnade.engine.settings import Settings, read_settings
 from colonnade.engine.snapshots import Snapshot, open_snapshot
 from colonnade.tui.session_columns import Columns
+from colonnade.tui.session_model import SupersededError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,6 +64,7 @@ class SessionBase:
         self.marks: set[int] = set()
         self._columns = Columns()
         self._lock = threading.RLock()
+        self._closed = False
         self._state: State | None = None
         self._connection: DuckDBPyConnection | None = None
         self._helpers: dict[str, HelperClient] = {}
@@ -100,7 +102,7 @@ class SessionBase:
         """End what runs for this session. Jobs go on."""
         with self._lock:
             connection, self._connection = self._connection, None
-            self._state = None
+            self._state, self._closed = None, True
         if connection is not None:
             connection.interrupt()
             connection.close()
@@ -129,6 +131,8 @@ class SessionBase:
         from colonnade.engine.duck import connect
 
         with self._lock:
+            if self._closed:
+                raise SupersededError("the session was closed")
             if self._connection is None:
                 self._connection = connect(memory_bytes=_MEMORY)
                 # What a large sort took goes back to the system, not into the app's size for good.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from colonnade.tui.helper_client import IDLE_S, HelperClient, Progress
 from colonnade.tui.session_base import SessionBase
+from colonnade.tui.session_model import SupersededError
 from colonnade.tui.session_ranked import Ranked, rank
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Helped(SessionBase):
     def helper(self, name: str) -> HelperClient:
         """The helper `writer` (small writes, plans) or `model` (embeddings and the model)."""
         with self._lock:
+            if self._closed:
+                raise SupersededError("the session was closed")
             if name not in self._helpers:
                 self._helpers[name] = HelperClient(self.path, name, idle_s=self.helper_idle_s)
             return self._helpers[name]
@@ -41,7 +44,7 @@ class Helped(SessionBase):
     def close(self) -> None:
         """End what runs for this session. Jobs go on."""
         with self._lock:
-            helpers, self._helpers = list(self._helpers.values()), {}
+            helpers, self._helpers, self._closed = list(self._helpers.values()), {}, True
         for helper in helpers:
             helper.close()
         super().close()

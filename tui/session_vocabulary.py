@@ -84,7 +84,8 @@ class VocabularyEdits(SessionBase):
         Args:
             op: `add` (code, label, description, type, prompts, accepted, tentative or rule), `edit` (code and what
                 changes; prompts=() and type="" take them away), `rename` (code, new), `duplicate` (code, new), `remove`
-                (code, from_rules), `group` (codes, type), `import` (other: a file, or a vocabulary that ships).
+                (code, from_rules), `group` (codes, type), `move` (code, before: a code, or None for the end), `import`
+                (other: a file, or a vocabulary that ships).
             source: what to change in the place of the file as it is now: handing on `after` makes one of several edits.
 
         Raises:
@@ -228,6 +229,12 @@ def _group(source: bytes, name: str, *, codes: Sequence[str], type: str) -> byte
     return source
 
 
+def _move(source: bytes, name: str, *, code: str, before: str | None) -> bytes:
+    from colonnade.tui.vocabulary_move import move_attribute
+
+    return move_attribute(source, code, before, name)
+
+
 def _import(source: bytes, name: str, *, other: str) -> bytes:
     from colonnade.engine.vocabulary import parse_vocabulary, vocabulary_source
     from colonnade.engine.vocabulary_edit import import_vocabulary
@@ -243,6 +250,7 @@ EDITS: dict[str, Callable[..., bytes]] = {
     "duplicate": _duplicate,
     "remove": _remove,
     "group": _group,
+    "move": _move,
     "import": _import,
 }
 """Edits by name; each takes the file's bytes, what messages call it, and values by name."""
