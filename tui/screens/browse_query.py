@@ -213,7 +213,11 @@ class QueryScreen(BaseScreen):
             if self.line.is_typing:
                 self.line.refill(completions.start, completions.options)
             if checked is not None and not checked.ok:
-                self.line.fault(checked.message, checked.position)
+                in_word = completions.options and completions.start < position
+                if in_word and checked.position >= completions.start and self.line.is_typing:
+                    self.line.clear_fault()  # a word that is being typed is no fault yet
+                else:
+                    self.line.fault(checked.message, checked.position)
                 return
             self.line.clear_fault()
             if session.query != text.strip():
@@ -225,6 +229,14 @@ class QueryScreen(BaseScreen):
 
     def on_query_line_left(self, event: QueryLine.Left) -> None:
         self.table.focus()
+        session, text = self.session, self.line.text
+
+        def then(checked: Checked) -> None:
+            if not checked.ok:
+                self.line.fault(checked.message, checked.position)
+
+        if text.strip() and text.strip() != session.query:
+            self.background("check", lambda: session.check(text), then)
 
     def on_attribute_list_stepped(self, event: AttributeList.Stepped) -> None:
         self._edit(lambda: self.session.step(self.session.query, event.code, event.delta))
