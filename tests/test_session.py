@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -422,26 +420,3 @@ def test_read_only_is_told(tmp_path: Path) -> None:
         assert any("read-only" in line for line in session.overview().problems)
     finally:
         store.path.chmod(0o755)
-
-
-@pytest.mark.slow
-def test_nothing_heavy_is_imported(store: Store) -> None:
-    code = f"""
-import sys
-from colonnade.tui.session import Session
-s = Session({str(store.path)!r})
-s.notice(); s.overview(); s.attributes(); s.check("earth"); s.complete("ea"); s.conditions("earth")
-s.step("", "earth", .01); s.cycle("", "earth"); s.sets(); s.named_queries(); s.vocabulary(); s.jobs()
-h = s.find("earth? and width > 1 and in_set(chosen)", sort="-path", columns=["path", "taken", "earth.source"])
-h.block(0); h.position_of(1); s.facets(h); s.image_row(1); s.scores(1); s.notice(); s.warm()
-s.lint(); s.vocabulary_faults(); s.draft_rule("earth"); s.edit_vocabulary("edit", code="sun", label="S", save=False)
-s.refresh_states(); s.attributes(); s.plan(scan=False); s.explain(1, "earth"); s.start_job(["derive"])
-try:
-    s.similar(1)
-except Exception as error:
-    assert "yet" in str(error), error
-s.close()
-heavy = {{"torch", "open_clip", "umap", "pyarrow", "pandas", "textual", "PIL"}} & set(sys.modules)
-assert not heavy, heavy
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
