@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import pytest
 from query_stores import Content, build_store, image
 from textual.pilot import Pilot
 
-from colonnade.engine.errors import InputError
+from colonnade.engine.errors import InputError, StoreError
 from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.screens.sql import SqlScreen
 from colonnade.tui.sql_export import Export
 from colonnade.tui.sql_history import history_path, read_history
-from colonnade.tui.sql_run import FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
+from colonnade.tui.sql_run import FailedStatement, SqlConsole, StoppedError, names_of
+from colonnade.tui.sql_worker import SqlRows, SqlTask, answer
 
 SLOW = "SELECT count(*) FROM range(100000) a, range(1000000) b WHERE hash(a.range, b.range) = 7"
 HOSTILE = "\x1b]0;x\x07[@click=app.quit]\u202e[/].jpg"
@@ -171,25 +173,38 @@ async def test_the_draft_is_there_again(store: Path) -> None:
         await until(lambda: screen.editor.text == "select 1 as unfinished", "the draft")
 
 
+@pytest.fixture
+def console(store: Path) -> Iterator[SqlConsole]:
+    with SqlConsole(store) as made:
+        yield made
+
+
+def rows_of(store: Path, text: str) -> SqlRows:
+    """What a statement gives, without another process."""
+    found = answer(SqlTask(str(store), text, 60))
+    assert isinstance(found, SqlRows), found
+    return found
+
+
 def test_rows_are_bounded(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colonnade.tui.sql_run.MAX_ROWS", 1000)
-    console, first = SqlConsole(store), []
-    rows = console.run("SELECT range AS n FROM range(5000)", lambda rows: first.append(rows.count))
-    assert (rows.count >= 1000, rows.count < 2000, rows.complete, first) == (True, True, False, [256])
+    monkeypatch.setattr("colonnade.tui.sql_worker.MAX_ROWS", 1000)
+    rows = rows_of(store, "SELECT range AS n FROM range(5000)")
+    assert (rows.count, rows.complete) == (1024, False)
     assert len(rows.block(0)) == 256
-    whole = console.run("SELECT range AS n FROM range(900)")
+    whole = rows_of(store, "SELECT range AS n FROM range(900)")
     assert (whole.count, whole.complete, whole.block(3)[-1]) == (900, True, (899,))
-    monkeypatch.setattr("colonnade.tui.sql_run.MAX_BYTES", 1 << 20)
-    long = console.run("SELECT repeat('x', 100000) AS x FROM range(3000)")
+    monkeypatch.setattr("colonnade.tui.sql_worker.MAX_BYTES", 1 << 20)
+    long = rows_of(store, "SELECT repeat('x', 100000) AS x FROM range(3000)")
     assert not long.complete
     assert len(long.rows[0][0]) == 4000
 
 
 def test_values_of_any_type(store: Path) -> None:
-    rows = SqlConsole(store).run(
+    rows = rows_of(
+        store,
         "SELECT 'x'::BLOB, [1.5::FLOAT for i in range(512)], {'a': 1}, MAP {'k': 2}, NULL, 1e300, 10::HUGEINT, "
         "TIMESTAMPTZ '2024-01-02 03:04:05+00', DATE '2024-01-02', INTERVAL 1 DAY, 1.25::DECIMAL(9, 2), true, "
-        "'NaN'::DOUBLE, UUID '00000000-0000-0000-0000-000000000001'"
+        "'NaN'::DOUBLE, UUID '00000000-0000-0000-0000-000000000001'",
     )
     (row,) = rows.rows
     assert all(value is None or isinstance(value, bool | int | float | str) for value in row)
@@ -197,20 +212,28 @@ def test_values_of_any_type(store: Path) -> None:
     assert row[1].endswith("512 numbers]")
 
 
-def test_stopping_when_nothing_runs(store: Path) -> None:
-    assert not SqlConsole(store).cancel()
-
-
-def test_stopping_while_rows_are_read(store: Path) -> None:
-    console = SqlConsole(store)
-
-    def stop(_: SqlRows) -> None:
-        assert console.cancel()
-
-    with pytest.raises(StoppedError):
-        console.run("SELECT * FROM range(50000)", stop)
-    with pytest.raises(FailedStatement, match="column"):
+def test_faults(store: Path, console: SqlConsole) -> None:
+    assert not console.cancel()
+    with pytest.raises(FailedStatement, match="column") as caught:
         console.run("SELECT nope FROM images")
+    assert caught.value.place == (0, 7, 11)
+    with pytest.raises(FailedStatement, match="characters"):
+        console.run("SELECT 1 -- " + "x" * 20_000)
+    with SqlConsole(store / "nothing") as elsewhere, pytest.raises(StoreError):
+        elsewhere.run("SELECT 1")
+
+
+def test_a_process_that_dies_is_replaced(console: SqlConsole) -> None:
+    with pytest.raises(FailedStatement, match=r"took longer than 0\.5 s"):
+        console.run(SLOW, time_limit_s=0.5)
+    stopped: list[bool] = []
+    timer = threading.Timer(0.5, lambda: stopped.append(console.cancel()))
+    timer.start()
+    with pytest.raises(StoppedError):
+        console.run(SLOW)
+    timer.join()
+    assert stopped == [True]
+    assert console.run("SELECT 42").rows == [(42,)]
 
 
 def test_names_of_a_store(store: Path) -> None:

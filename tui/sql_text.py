@@ -55,7 +55,7 @@ _TOKEN = re.compile(
 )
 _ALIAS = re.compile(r"\b(?:from|join|,)\s*(\w+)(?:\s+(?:as\s+)?(\w+))?", re.IGNORECASE)
 _WORD = re.compile(r"(?:(\w+)\.)?(\w*)\Z")
-_UNKNOWN = re.compile(r"\bwith name \"?(\w+)\"? does not exist")
+_UNKNOWN = re.compile(r"(?:with name |[Cc]olumn |[Aa]lias )\"?(\w+)\"?")
 _PLACE = re.compile(r"^LINE (\d+): ?(.*)$", re.MULTILINE)
 
 

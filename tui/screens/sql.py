@@ -97,10 +97,14 @@ class SqlScreen(BaseScreen):
 
     def closing(self) -> None:
         if self._sql is not None:
-            self._sql.cancel()
+            self._sql.close()
             self._save_history()
         if self._export is not None:
             self._export.cancel()
+
+    def on_unmount(self) -> None:
+        if self._sql is not None:
+            self._sql.close()
 
     def go_back(self) -> bool:
         row = self.query_one("#row", TextLines)
@@ -131,12 +135,7 @@ class SqlScreen(BaseScreen):
         self._history = self._history.with_statement(text)
         self.editor.statements = self._history.statements
         self.editor.forget_place()
-        statement = self.editor.text
-
-        def arrived(rows: SqlRows) -> None:
-            self.post_message(self.Finished(partial(self._arrived, rows)))
-
-        run = partial(console.run, statement, arrived, time_limit_s=limit)
+        run = partial(console.run, self.editor.text, time_limit_s=limit)
         self.background("run", run, self._done, failed=self._failed)
 
     def on_sql_editor_run_asked(self) -> None:
@@ -148,17 +147,9 @@ class SqlScreen(BaseScreen):
         elif not self._runs or self._sql is None or not self._sql.cancel():
             self.say("nothing runs")
 
-    def _arrived(self, rows: SqlRows) -> None:
-        """The first rows are there, more are being read."""
-        if not self._runs or rows.complete:
-            return
-        self._show(rows)
-        self.say(f"{rows.count:,} rows so far ... x stops reading")
-
     def _done(self, rows: SqlRows) -> None:
         self._runs = False
-        again = self._rows is rows
-        self._show(rows, keep=again)
+        self._show(rows)
         self.say(told(rows))
         self.table.focus()
         self._save_history()
@@ -166,7 +157,7 @@ class SqlScreen(BaseScreen):
     def _failed(self, error: Exception) -> None:
         self._runs = False
         if isinstance(error, StoppedError):
-            self.say("stopped" + (f"; the first {self._rows.count:,} rows are shown" if self._rows else ""))
+            self.say("stopped")
         elif isinstance(error, FailedStatement) and error.place is not None:
             row, start, _ = error.place
             self.editor.mark_fault(error.place)
@@ -176,11 +167,11 @@ class SqlScreen(BaseScreen):
         else:
             self.fail(error)
 
-    def _show(self, rows: SqlRows, *, keep: bool = False) -> None:
+    def _show(self, rows: SqlRows) -> None:
         self._rows = rows
         self.query_one("#row", TextLines).display = False
         self.table.empty = "no rows"
-        self.table.show(rows, keep=keep, columns=result_columns(rows, self.table.size.width - 4))
+        self.table.show(rows, columns=result_columns(rows, self.table.size.width - 4))
 
     # writing
 
