@@ -24,6 +24,7 @@ from colonnade.engine.fit_comparison import Comparison
 from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.fits import SAMPLE, FitOrder, make_fits
 from colonnade.engine.freshness import AttributeWork, base_work, cell_states
+from colonnade.engine.known_stats import KnownStats
 from colonnade.engine.provenance import logit_definition, read_definitions
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import conflict_retries, open_stage
@@ -77,6 +78,10 @@ class _State:
         return self.vocabulary.prompts(code)
 
 
+Make = Callable[[_State, Callable[[], None], KnownStats], dict[str, Fit | None]]
+"""Code -> its new fit (None: nothing is to be stored); counts its steps, and keeps what it found out about images."""
+
+
 def fit_attributes(
     store: Store,
     codes: Sequence[str] | None = None,
@@ -104,9 +109,11 @@ def fit_attributes(
         ModelError: a text has no vector and cannot be encoded.
     """
 
-    def make(state: _State, tick: Callable[[], None]) -> dict[str, Fit | None]:
+    def make(state: _State, tick: Callable[[], None], known: KnownStats) -> dict[str, Fit | None]:
         orders, fits = _orders(state, method, asked=codes is not None)
-        made = make_fits(state.snapshot, state.grounds, orders, sample=sample, seed=seed, progress=tick)
+        made = make_fits(
+            state.snapshot, state.grounds, orders, sample=sample, seed=seed, progress=tick, known=known
+        )
         return {code: made.get(code, fits.get(code)) for code in (*made, *fits)}
 
     return _run(store, codes, make, method != "fixed", dry_run, load, progress, on_conflict)
@@ -126,7 +133,7 @@ def set_cut(
         InputError: an unknown or derived code, a cut that is not finite, or an attribute that has no fit yet.
     """
 
-    def make(state: _State, tick: Callable[[], None]) -> dict[str, Fit | None]:
+    def make(state: _State, tick: Callable[[], None], known: KnownStats) -> dict[str, Fit | None]:
         choice = state.choices[code]
         if choice.to_make:
             raise InputError(f"{code}: {choice.to_make}; run colonnade sync first")
@@ -173,7 +180,7 @@ def _orders(
 def _run(
     store: Store,
     codes: Sequence[str] | None,
-    make: Callable[[_State, Callable[[], None]], dict[str, Fit | None]],
+    make: Make,
     encode: bool,
     dry_run: bool,
     load: Callable[[str], Embedder] | None,
@@ -190,18 +197,26 @@ def _run(
             if progress:
                 progress(min(done[0], done[1]), done[1])  # noqa: B023
 
-        fits = make(state, tick)
+        known = KnownStats()
+        fits = make(state, tick, known)
         work, waiting = _work(state, fits)
         done[1] = done[0] + sum(len(item.cells) for item in work)
         compare = Comparison(state.snapshot)
         if dry_run:
-            score_all(state.snapshot, state.vocabulary, state.grounds, work, compare.note, tick)
+            score_all(state.snapshot, state.vocabulary, state.grounds, work, compare.note, tick, known=known)
             return FitRun(_outcomes(state, fits, work, compare), waiting=waiting)
         try:
             with open_stage(store.path, command="calibration") as stage:
                 changed = stage_fits(stage, state.snapshot, fits, state.grounds.model)
                 stage_work(
-                    stage, state.snapshot, state.vocabulary, state.grounds, work, tick, note=compare.note
+                    stage,
+                    state.snapshot,
+                    state.vocabulary,
+                    state.grounds,
+                    work,
+                    tick,
+                    note=compare.note,
+                    known=known,
                 )
                 used = [p for item in work if item.needs_prompts for p in state.prompts(item.code)]
                 axes = any(item.fit is not None and item.fit.axis is not None for item in work)

@@ -15,6 +15,7 @@ from colonnade.engine.calibration import AutoBase, Fit, LabelPart
 from colonnade.engine.errors import InputError
 from colonnade.engine.fit_choice import Grounds, vectors_digest
 from colonnade.engine.fit_document import axis_digest
+from colonnade.engine.known_stats import KnownStats
 from colonnade.engine.label_fit import fit_labels
 from colonnade.engine.provenance import logit_definition
 from colonnade.engine.sampling import draw, embedded_ids, fetch
@@ -47,6 +48,7 @@ def make_fits(
     sample: int = SAMPLE,
     seed: int = 0,
     progress: Callable[[], None] = lambda: None,
+    known: KnownStats | None = None,
 ) -> dict[str, Fit]:
     """Code -> new fit. A fit depends on its own attribute alone, not on which others are made with it.
 
@@ -54,6 +56,7 @@ def make_fits(
         grounds: with every prompt's vector and, unless all orders keep a fit, the whole background.
         sample: the most images that an `auto` fit looks at.
         progress: called after each fit.
+        known: is given the stats of the sample.
 
     Raises:
         InputError: `labels` was asked for, and there are too few of them.
@@ -68,11 +71,10 @@ def make_fits(
             )
     made = {}
     anew = [order for order in orders if order.keep is None]
-    bases = (
-        _auto_fits(snapshot, grounds, anew, answers, draw(every, sample, seed), seed, progress)
-        if anew
-        else {}
-    )
+    bases: dict[str, Fit] = {}
+    if anew:
+        drawn = draw(every, sample, seed)
+        bases = _auto_fits(snapshot, grounds, anew, answers, drawn, seed, progress, known or KnownStats())
     for order in orders:
         if order.keep is None:
             made[order.code] = bases[order.code]
@@ -96,6 +98,7 @@ def _auto_fits(
     sampled: np.ndarray,
     seed: int,
     progress: Callable[[], None],
+    known: KnownStats,
 ) -> dict[str, Fit]:
     """New `auto` fits, with the labels on top where they are enough and wanted."""
     background, model = grounds.background.background, grounds.model
@@ -105,6 +108,7 @@ def _auto_fits(
     if background is None:
         raise InputError(f"model {model.key}: {grounds.obstacle or 'no background phrases'}")
     stats = background_stats(vectors, background, model)
+    known.remember(ids, stats)
     drawn = np.searchsorted(ids, sampled)
     whole = len(drawn) == len(ids)
     sample, sample_stats = (vectors, stats) if whole else (vectors[drawn], stats.take(drawn))

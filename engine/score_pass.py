@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from colonnade.engine.background_stats import Background, BackgroundStats, backg
 from colonnade.engine.calibration import Fit, fixed_log_odds, judge
 from colonnade.engine.errors import StoreError
 from colonnade.engine.freshness import AttributeWork, CellState, CellWork, Task, cell_states
+from colonnade.engine.known_stats import KnownStats
 from colonnade.engine.scoring import attribute_vector, logits
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
@@ -57,6 +58,7 @@ class ScorePass:
     emit: Emit
     used: Callable[[int, Sequence[DataFile]], None] = lambda shard, files: None
     """Told of the embeddings that went into a shard."""
+    known: KnownStats = field(default_factory=KnownStats)
 
     def run(self, work: Sequence[AttributeWork], progress: Callable[[], None] = lambda: None) -> None:
         """Make every stale cell; `progress` is called after each."""
@@ -164,7 +166,7 @@ class ScorePass:
             if not any(axes):
                 continue
             if number not in shared:
-                shared[number] = self._stats(block)
+                shared[number] = self._stats(block_ids, block)
             for row, axis in enumerate(axes):
                 if axis is not None:
                     odds[row, part] = log_odds(axis, block, values[row, part], shared[number])
@@ -173,7 +175,9 @@ class ScorePass:
             return ids[order], values[:, order], odds[:, order]
         return ids, values, odds
 
-    def _stats(self, block: np.ndarray) -> BackgroundStats:
+    def _stats(self, ids: np.ndarray, block: np.ndarray) -> BackgroundStats:
+        if (found := self.known.of(ids)) is not None:
+            return found
         if self.background is None:
             raise StoreError(
                 f"model {self.model.key}: background phrases have no vectors; run colonnade sync"

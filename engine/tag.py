@@ -32,6 +32,7 @@ from colonnade.engine.vocabulary import BaseAttribute, Vocabulary, nearest
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
+    from colonnade.engine.known_stats import KnownStats
 
 __all__ = ["TagOutcome", "chosen_attributes", "plan_tag", "tag"]
 
@@ -154,9 +155,9 @@ def tag(
         count = _Counter(progress, sum(len(item.cells) for item in work) + len(to_make))
         try:
             with open_stage(store.path, command="tag") as stage:
-                fits = _new_fits(snapshot, vocabulary, whole, to_make, count)
+                fits, known = _new_fits(snapshot, vocabulary, whole, to_make, count)
                 work = completed(snapshot, vocabulary, whole, work, fits, force=force)
-                stage_work(stage, snapshot, vocabulary, whole, work, count)
+                stage_work(stage, snapshot, vocabulary, whole, work, count, known=known)
                 stage_fits(stage, snapshot, fits, model)
                 used = [
                     p for w in work if w.needs_prompts or w.code in fits for p in vocabulary.prompts(w.code)
@@ -199,10 +200,14 @@ def _new_fits(
     grounds: Grounds,
     to_make: Sequence[AttributeWork],
     progress: Callable[[], None],
-) -> dict[str, Fit]:
+) -> tuple[dict[str, Fit], KnownStats | None]:
+    """The fits, and what was found out about images on the way."""
     if not to_make:
-        return {}
+        return {}, None
     from colonnade.engine.fits import FitOrder, make_fits
+    from colonnade.engine.known_stats import KnownStats
+
+    known = KnownStats()
 
     orders = []
     for item in to_make:
@@ -211,7 +216,7 @@ def _new_fits(
         orders.append(
             FitOrder(item.code, vocabulary.prompts(item.code), "auto" if asked else None, chosen=asked)
         )
-    return make_fits(snapshot, grounds, orders, progress=progress)
+    return make_fits(snapshot, grounds, orders, progress=progress, known=known), known
 
 
 def _tell(

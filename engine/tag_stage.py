@@ -15,6 +15,7 @@ from colonnade.engine.stage import Stage
 from colonnade.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from colonnade.engine.known_stats import KnownStats
     from colonnade.engine.score_pass import CellScores, Emit
 
 __all__ = ["completed", "score_all", "stage_work"]
@@ -48,13 +49,16 @@ def stage_work(
     grounds: Grounds,
     work: Sequence[AttributeWork],
     progress: Callable[[], None],
+    *,
     note: Emit | None = None,
+    known: KnownStats | None = None,
 ) -> None:
     """Make what is stale and stage it, with its definitions.
 
     Args:
         grounds: with the vectors of the prompts and, where an axis needs it, of the background.
         note: told of each cell as well.
+        known: stats that were made already.
     """
 
     def emit(item: AttributeWork, cell: CellWork, scores: CellScores | None) -> None:
@@ -79,7 +83,7 @@ def stage_work(
     def used(shard: int, files: Sequence[DataFile]) -> None:
         stage.require("embeddings", grounds.model.key, shard, read=files)
 
-    score_all(snapshot, vocabulary, grounds, work, emit, progress, used)
+    score_all(snapshot, vocabulary, grounds, work, emit, progress, used=used, known=known)
     store_definitions(stage, [d for w in work for d in (w.logit, w.definition) if d is not None])
 
 
@@ -90,13 +94,17 @@ def score_all(
     work: Sequence[AttributeWork],
     emit: Emit,
     progress: Callable[[], None],
+    *,
     used: Callable[[int, Sequence[DataFile]], None] = lambda shard, files: None,
+    known: KnownStats | None = None,
 ) -> None:
     """Make what is stale; see `ScorePass`."""
+    from colonnade.engine.known_stats import KnownStats
     from colonnade.engine.score_pass import ScorePass
 
     axes = any(item.fit is not None and item.fit.axis is not None and item.needs_prompts for item in work)
     background = grounds.background.background if axes else None
-    ScorePass(snapshot, vocabulary, grounds.model, grounds.prompts, background, emit, used).run(
-        work, progress
+    run = ScorePass(
+        snapshot, vocabulary, grounds.model, grounds.prompts, background, emit, used, known or KnownStats()
     )
+    run.run(work, progress)
