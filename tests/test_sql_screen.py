@@ -142,7 +142,10 @@ async def test_typing_completes_and_enter_behind_a_semicolon_runs(store: Path) -
         assert shown(screen)[1].split() == [">", "42"]
         await pilot.press("i", "up")
         assert screen.editor.text == "SELECT 42 AS answer;"
-        await pilot.press("ctrl+down")
+        await pilot.press("ctrl+down", "escape", "n")
+        assert screen.editor.text == ""
+        await pilot.press("a", "ctrl+underscore", "ctrl+up")
+        assert screen.editor.text == "SELECT 42 AS answer;"
 
 
 @pytest.mark.asyncio

@@ -43,6 +43,7 @@ class SqlScreen(BaseScreen):
         ),
         action("sql.stop", "x", "stop", "stop what runs"),
         action("sql.edit", "i,slash", "edit", "edit the statement"),
+        action("sql.new", "n", "new", "begin another statement; h has this one"),
         action("sql.export", "e", "export", "write the whole result to a file: csv, jsonl, json, parquet"),
         action("sql.history", "h", "history", "pick a statement that was run before"),
         action("sql.row", "v", "show_row", "show the row's values in full"),
@@ -176,6 +177,13 @@ class SqlScreen(BaseScreen):
     # writing
 
     def action_edit(self) -> None:
+        self.editor.focus()
+
+    def action_new(self) -> None:
+        self._history = self._history.with_statement(self.editor.text)
+        self.editor.statements = self._history.statements
+        self.editor.forget_place()
+        self.editor.set_statement("")
         self.editor.focus()
 
     def action_history(self) -> None:

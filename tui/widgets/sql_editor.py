@@ -46,6 +46,8 @@ class SqlEditor(TextArea):
         action("sql_editor.complete_back", "shift+tab", "complete(-1)", "the choice before"),
         action("sql_editor.older", "ctrl+up", "recall(-1)", "statement before (also up on the first line)"),
         action("sql_editor.newer", "ctrl+down", "recall(1)", "next statement (also down on the last line)"),
+        action("sql_editor.undo", "ctrl+underscore", "undo", "undo"),
+        action("sql_editor.redo", "ctrl+y", "redo", "redo"),
     ]
 
     @dataclass
