@@ -8,7 +8,8 @@ room for the distances that the defaults ask for).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -61,8 +62,9 @@ def fit_sphere(vectors: np.ndarray, *, seed: int, progress: Progress | None = No
     with warnings.catch_warnings():
         # Of umap's warnings (one worker with a seed, neighbours without an index) none is about the result.
         warnings.simplefilter("ignore")
-        umap = _load()
         tell("fit", 0, EPOCHS)
+        with _interruptible():
+            umap = _load()
         layout = umap.UMAP(
             n_neighbors=count,
             metric="cosine",
@@ -83,7 +85,8 @@ def fit_sphere(vectors: np.ndarray, *, seed: int, progress: Progress | None = No
                 "mininterval": 0.2,
             },
         )
-        places = from_angles(layout.fit_transform(vectors))
+        with _interruptible():
+            places = from_angles(layout.fit_transform(vectors))
     return _facing(_finite(places, start, vectors))
 
 
@@ -95,6 +98,20 @@ def _load() -> Any:
         raise ModelError(
             f"umap-learn cannot be loaded ({said}); install it, or name a folder that can be written in NUMBA_CACHE_DIR"
         ) from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interruption through as it is: one that hits the compiler or compiled code comes out as another error."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and isinstance(cause, Exception):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 class _Epochs:

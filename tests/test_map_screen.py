@@ -24,6 +24,7 @@ from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.keys import Configuration
 from colonnade.tui.screens.map import MapScreen
 from colonnade.tui.screens.map_choosing import SELECTION
+from colonnade.tui.theme import THEME_NAMES
 from colonnade.tui.widgets.globe import Globe
 
 MODEL = Model("toy", "", 8, 100.0)
@@ -371,3 +372,30 @@ async def test_sizes(store: Store, size: tuple[int, int]) -> None:
         await one.until(lambda: one.screen.drawn.frame.view == one.screen.view)  # type: ignore[union-attr]
         assert one.screen.view is not None
         assert (one.screen.view.width, one.screen.view.height) == tuple(one.globe.size)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("theme", ["dark", "light", "16-dark", "16-light", "none"])
+async def test_every_theme_tells_the_same(store: Store, theme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without colours what is accepted is drawn alone, the selection is underlined, and the cursor is reversed."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if theme == "none":
+        monkeypatch.setenv("NO_COLOR", "1")
+    async with shown(store.path) as one:
+        if theme != "none":
+            one.app.theme = THEME_NAMES[theme]
+        await ready(one)
+        styles = {one.globe._style(level, False, False, False) for level in range(8)}
+        chosen, caught, cursor = (one.globe._style(3, *flags) for flags in np.eye(3, dtype=bool).tolist())
+        plain = one.globe._style(3, False, False, False)
+        assert len({plain, chosen, caught}) == 3
+        assert cursor != plain
+        await one.press("c")
+        await one.until(lambda: "red: 20 accepted" in one.legend)
+        if theme == "none":
+            assert {style.color for style in styles} == {plain.color}
+            assert "these alone" in one.legend
+            assert (chosen.underline, caught.reverse, cursor.reverse) == (True, True, True)
+        else:
+            assert len({style.color for style in styles}) >= 7
+            assert "these alone" not in one.legend

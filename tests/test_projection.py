@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from sound_stores import MODEL, add_images, sound_store, unit_vectors
 
 from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.jobs import list_jobs
 from colonnade.engine.projection import LEAST_IMAGES, map_images, projection_state
 from colonnade.engine.projection_fit import fit_sphere
 from colonnade.engine.projection_place import nearest_rows, place
@@ -303,3 +306,26 @@ def test_alike_images_are_near_each_other() -> None:
     later = place(held, vectors, places.astype(np.float64)).astype(np.float32)
     rows, _ = nearest_rows(later, places, 5)
     assert np.mean(group[rows] == group[:, None]) > 0.9
+
+
+@pytest.mark.slow
+def test_an_interrupted_fit_leaves_the_map_as_it_was(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "s", 3000)
+    ids, _ = vectors_in(store)
+    put_map(store, ids)
+    before, number = rows_of(store), store.snapshot().number
+    process = subprocess.Popen(
+        [sys.executable, "-m", "colonnade.tui.cli", "-s", str(store.path), "map", "--refit"],
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not any(job.phase == "fit" and job.done for job in list_jobs(store.path)):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.count(b"\n")) == (130, 1)
+    assert [job.state for job in list_jobs(store.path)] == ["interrupted"]
+    assert (rows_of(store), store.snapshot().number) == (before, number)
+    assert not list((store.path / "_stage").iterdir())

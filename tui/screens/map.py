@@ -171,8 +171,13 @@ class MapScreen(MapChoosing):
                 following = "query"
             else:
                 self._look = replace(self._look, attribute=scored[0])
-        self._set_look(replace(self._look, colouring=following))
+        self._colour_by(following)
         self.say(f"colours: {following}")
+
+    def _colour_by(self, colouring: Colouring) -> None:
+        # Without colours, what is accepted shows only where nothing else is drawn.
+        only = colouring != "density" and (self._look.only or self.app.no_color)
+        self._set_look(replace(self._look, colouring=colouring, only=only))
 
     def action_attribute(self) -> None:
         scored = self.data.scored() if self.data else ()
@@ -191,7 +196,8 @@ class MapScreen(MapChoosing):
         if self.data is None or code not in self.data.scored():
             self.warn(f"{code}: not scored")
             return
-        self._set_look(replace(self._look, colouring="attribute", attribute=code))
+        self._look = replace(self._look, attribute=code)
+        self._colour_by("attribute")
 
     def action_step_attribute(self, step: int) -> None:
         scored = self.data.scored() if self.data else ()
