@@ -118,6 +118,18 @@ def test_columns_of_every_kind(store: Store, session: Session) -> None:
     assert [row for k in range(hits.blocks) for row in hits.block(k)] == found.fetch()
 
 
+def test_numbers_that_are_none(tmp_path: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    scores = {i: (x, x, "rejected") for i, x in enumerate((0.1, nan, None, inf, -inf, 0.9))}
+    store = build_store(tmp_path / "s", Content([image(i) for i in range(6)], {"earth": scores}))
+    session = Session(store.path)
+    for text in (
+        "earth > 0.5", "earth != 0.9", "not earth > 0.5", "earth between 0 and 1e300", "logit(earth) in (0.1, 0.9)",
+        "earth not between 0 and 0.5", "not logit(earth) in (0.1)", "logit(earth) is null", "earth is null",
+    ):  # fmt: skip
+        assert [row[0] for row in rows_of(session, text)] == [row[0] for row in expected(store, text)], text
+
+
 def test_an_empty_text_is_every_image(session: Session) -> None:
     hits = session.find()
     assert hits.count == 588

@@ -32,6 +32,8 @@ COMMANDS = ("sync", "scan", "embed", "tag", "derive", "map", "calibration", "com
 
 _WAIT_S = 3.0
 _POLL_S = 0.05
+_LEAVING_S = 1.0
+"""How long one that has finished its work may take to end."""
 _MAX_WORDS = 2000
 _MAX_WORD_CHARACTERS = 4096
 _SHOWN_BYTES = 1 << 16
@@ -122,6 +124,7 @@ def _held_output(store: Path, words: tuple[str, ...]) -> tuple[int, Path]:
     with store_errors(path):
         path.parent.mkdir(exist_ok=True)
         _forget_old(path.parent)
+        deadline = time.monotonic() + _LEAVING_S
         while True:
             output = os.open(path, _FLAGS | os.O_CREAT, 0o644)
             try:
@@ -129,6 +132,10 @@ def _held_output(store: Path, words: tuple[str, ...]) -> tuple[int, Path]:
                 if _is_still(path, output):
                     return output, path
             except BlockingIOError:
+                if time.monotonic() < deadline:
+                    os.close(output)
+                    time.sleep(_POLL_S)
+                    continue
                 who = _PROCESS.search(os.pread(output, _SHOWN_BYTES, 0))
                 os.close(output)
                 raise _refusal(words[0], who[0].decode() if who else "just started") from None

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colonnade.tui.helper_client import IDLE_S, HelperClient, Progress
 from colonnade.tui.session_base import SessionBase
 from colonnade.tui.session_model import SupersededError
-from colonnade.tui.session_ranked import Ranked, rank
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
+    from colonnade.tui.helper_client import HelperClient, Progress
     from colonnade.tui.job_start import Started
     from colonnade.tui.session_model import TryResult
+    from colonnade.tui.session_ranked import Ranked
 
 __all__ = ["Helped"]
 
@@ -30,10 +30,12 @@ class Helped(SessionBase):
     `helper_idle_s` is how long one waits for the next call before it ends; set it before the first call.
     """
 
-    helper_idle_s: float = IDLE_S
+    helper_idle_s: float = 900.0
 
     def helper(self, name: str) -> HelperClient:
         """The helper `writer` (small writes, plans) or `model` (embeddings and the model)."""
+        from colonnade.tui.helper_client import HelperClient
+
         with self._lock:
             if self._closed:
                 raise SupersededError("the session was closed")
@@ -221,6 +223,8 @@ class Helped(SessionBase):
             return tried(self._columns, cursor, snapshot, found, time.perf_counter() - started)
 
     def _ranked(self, shown: str, op: str, progress: Progress | None, **args: Any) -> Ranked:
+        from colonnade.tui.session_ranked import rank
+
         started = time.perf_counter()
         found = self.helper("model").call(op, timeout=_MODEL_S, progress=progress, group="search", **args)
         snapshot = self._now().snapshot

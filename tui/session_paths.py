@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from colonnade.engine.columns import SHARD_BITS, shard_of
@@ -30,7 +31,7 @@ class PackedTexts:
 
     chunks: tuple[bytes, ...]
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         return sum(len(chunk) for chunk in self.chunks) + 48 * len(self.chunks)
 
