@@ -35,7 +35,7 @@ class Attribute:
 
     code: str
     vector: np.ndarray
-    """float32 [512], unit length."""
+    """float32 [512], of about unit length: as the file has it."""
     present: np.ndarray
     """bool [n]."""
     counted: np.ndarray
@@ -54,7 +54,7 @@ class Collection:
 
     name: str
     vectors: np.ndarray
-    """float32 [n, 512], unit length."""
+    """float32 [n, 512], of about unit length: as the file has them."""
     attributes: tuple[Attribute, ...]
 
 
@@ -118,8 +118,7 @@ def load(document: dict[str, Any], name: str) -> Collection:
 @functools.cache
 def _vectors(name: str) -> tuple[np.ndarray, pa.Table]:
     table = pq.read_table(DATA / "clip_vit_b32" / f"{name}.parquet")
-    vectors = np.stack(table["embedding"].to_numpy()).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), table
+    return np.stack(table["embedding"].to_numpy()).astype(np.float32), table
 
 
 def _background() -> tuple[list[str], np.ndarray]:
@@ -145,16 +144,21 @@ def by_library(collection: Collection) -> Score:
     from colonnade.engine.auto_axis import log_odds
     from colonnade.engine.auto_fit import fit_auto, image_spread
     from colonnade.engine.background_stats import Background, background_stats
+    from colonnade.engine.scoring import attribute_vector, logits, unit_length
     from colonnade.engine.settings import Model
 
     phrases, vectors = _background()
-    background, model = Background(tuple(phrases), vectors), Model(_KEY, "", vectors.shape[1], _SCALE)
-    stats, spread = background_stats(collection.vectors, background, model), image_spread(collection.vectors)
+    background = Background(tuple(phrases), unit_length(vectors))
+    model = Model(_KEY, "", vectors.shape[1], _SCALE)
+    # To the last bit as an import stores them: which images share a fold, and so judge each other, depends on it.
+    images = unit_length(collection.vectors)
+    stats, spread = background_stats(images, background, model), image_spread(images)
     accepted = {}
     for attribute in collection.attributes:
-        logits = np.float32(_SCALE) * (collection.vectors @ attribute.vector)
-        fit = fit_auto(collection.vectors, logits, stats, attribute.vector, background, spread=spread)
-        odds = log_odds(fit.axis, collection.vectors, logits, stats)
+        vector = attribute_vector(attribute.vector[None])
+        own = logits(images, vector[None], model)[:, 0]
+        fit = fit_auto(images, own, stats, vector, background, spread=spread)
+        odds = log_odds(fit.axis, images, own, stats)
         accepted[attribute.code] = (odds >= fit.cut) & (not fit.no_signal)
     return score(collection, accepted)
 
