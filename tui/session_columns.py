@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUDGET", "Base", "Columns", "file_key"]
 
-BUDGET = 48 << 20
+BUDGET = 40 << 20
 
 
 def file_key(files: tuple[DataFile, ...]) -> tuple[str, ...]:
