@@ -18,6 +18,8 @@ from colonnade.engine.jobs import JobRecord, list_jobs, record_job
 from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.job_rows import HEADINGS, Paces, bar, duration, headline, job_row, outcome_rows
 from colonnade.tui.screens.jobs import JobsScreen
+from colonnade.tui.screens.sql import SqlScreen
+from colonnade.tui.widgets.window_table import WindowTable
 
 HOSTILE = "\x1b]0;x\x07[@click=app.quit]\u202e[/].jpg"
 RECORD = JobRecord("20260101-101500-42", ("tag", "earth"), 42, "2026-01-01T10:15:00Z", "2026-01-01T10:16:00Z")
@@ -129,6 +131,14 @@ def test_bars() -> None:
     texts = [bar(done, 8) for done in (0, 4, 8, 99)]
     assert texts == ["░" * 10 + "  0%", "█" * 5 + "░" * 5 + " 50%", *["█" * 10 + " 100%"] * 2]
     assert bar(1, 0) == "░" * 10 + "  0%"
+
+
+def test_no_key_of_the_screens_is_one_of_the_table_that_has_the_focus() -> None:
+    def keys(kind: type[JobsScreen] | type[SqlScreen] | type[WindowTable]) -> set[str]:
+        return {key for binding in kind.__dict__["BINDINGS"] for key in binding.key.split(",")}
+
+    assert not keys(JobsScreen) & keys(WindowTable)
+    assert not keys(SqlScreen) & keys(WindowTable)
 
 
 @pytest.mark.asyncio

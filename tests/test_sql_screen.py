@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from query_stores import Content, build_store, image
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.tui.app import ColonnadeApp
@@ -144,7 +145,12 @@ async def test_typing_completes_and_enter_behind_a_semicolon_runs(store: Path) -
         assert screen.editor.text == "SELECT 42 AS answer;"
         await pilot.press("ctrl+down", "escape", "n")
         assert screen.editor.text == ""
-        await pilot.press("a", "ctrl+underscore", "ctrl+up")
+        await pilot.press("escape", "p")
+        await until(lambda: isinstance(screen.focused, Input), "the question")
+        await pilot.press(*"answer", "enter")
+        await pilot.pause()
+        assert screen.editor.text == "SELECT 42 AS answer;"
+        await pilot.press("escape", "n", "a", "ctrl+underscore", "ctrl+up")
         assert screen.editor.text == "SELECT 42 AS answer;"
 
 
@@ -295,4 +301,4 @@ async def test_exporting_from_the_screen(store: Path, tmp_path: Path) -> None:
         await pilot.press("enter")
         await until(lambda: (tmp_path / "result.csv").exists() and screen._export is None, "the file")
         await until(lambda: "wrote" in screen.status.message, "the word")
-        await pilot.press("t", "escape", "v", "x", "o", "h", "escape")
+        await pilot.press("t", "escape", "v", "x", "o", "p", "escape")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,11 +32,6 @@ class History:
             return self
         kept = [statement for statement in self.statements if statement != text]
         return replace(self, statements=(*kept[-(MAX_STATEMENTS - 1) :], text))
-
-    def matching(self, typed: str) -> Sequence[str]:
-        """Those that contain a text, newest first."""
-        wanted = typed.lower().strip()
-        return [statement for statement in reversed(self.statements) if wanted in statement.lower()]
 
 
 def history_path(store: Path, environment: Mapping[str, str] = os.environ) -> Path:

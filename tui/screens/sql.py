@@ -15,7 +15,7 @@ from colonnade.tui.screens.sql_rows import result_columns, row_lines, told
 from colonnade.tui.sql_export import Export
 from colonnade.tui.sql_history import History, history_path, read_history, write_history
 from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
-from colonnade.tui.sql_text import Completion, Names, complete
+from colonnade.tui.sql_text import Names, complete
 from colonnade.tui.widgets.line import TextLine, TextLines
 from colonnade.tui.widgets.sql_editor import SqlEditor
 from colonnade.tui.widgets.window_table import WindowTable
@@ -43,9 +43,9 @@ class SqlScreen(BaseScreen):
         ),
         action("sql.stop", "x", "stop", "stop what runs"),
         action("sql.edit", "i,slash", "edit", "edit the statement"),
-        action("sql.new", "n", "new", "begin another statement; h has this one"),
+        action("sql.new", "n", "new", "begin another statement; p has this one"),
         action("sql.export", "e", "export", "write the whole result to a file: csv, jsonl, json, parquet"),
-        action("sql.history", "h", "history", "pick a statement that was run before"),
+        action("sql.history", "p", "history", "pick a statement that was run before"),
         action("sql.row", "v", "show_row", "show the row's values in full"),
         action("sql.limit", "t", "time_limit", "set the time limit"),
     ]
@@ -82,7 +82,7 @@ class SqlScreen(BaseScreen):
     def session_ready(self) -> None:
         path = self.session.path
         self._sql = SqlConsole(path)
-        self.editor.completer = self._complete
+        self.editor.completer = lambda text, cursor: complete(text, cursor, self._names)
         self.background("names", partial(names_of, path), self._named)
         self.background("history", lambda: read_history(history_path(path)), self._remembered)
 
@@ -139,8 +139,7 @@ class SqlScreen(BaseScreen):
         run = partial(console.run, self.editor.text, time_limit_s=limit)
         self.background("run", run, self._done, failed=self._failed)
 
-    def on_sql_editor_run_asked(self) -> None:
-        self.action_run()
+    on_sql_editor_run_asked = action_run
 
     def action_stop(self) -> None:
         if self._export is not None:
@@ -187,20 +186,23 @@ class SqlScreen(BaseScreen):
         self.editor.focus()
 
     def action_history(self) -> None:
-        statements = self._history
+        statements = self._history.statements[::-1]
 
         def choices(typed: str) -> Iterable[tuple[str, str]]:
-            return [(text, "") for text in statements.matching(typed)]
+            wanted = typed.lower().strip()
+            for n, text in enumerate(statements, 1):
+                if wanted in (str(n), "") or wanted in text.lower():
+                    yield str(n), " ".join(text.split())
 
-        if not statements.statements:
+        def recall(number: str) -> None:
+            if number.isdecimal() and 0 < int(number) <= len(statements):
+                self.editor.set_statement(statements[int(number) - 1])
+                self.editor.focus()
+
+        if statements:
+            self.ask("which statement? newest first; type a part of it", recall, choices=choices)
+        else:
             self.say("no statement was run on this store yet")
-            return
-        self.ask("statement", self._recalled, choices=choices)
-
-    def _recalled(self, text: str) -> None:
-        if text:
-            self.editor.set_statement(text)
-            self.editor.focus()
 
     def action_time_limit(self) -> None:
         self.ask("seconds that a statement may take", self._set_limit, value=f"{self._limit_s:g}")
@@ -215,9 +217,6 @@ class SqlScreen(BaseScreen):
             return
         self._limit_s = seconds
         self.say(f"statements are stopped after {seconds:g} s")
-
-    def _complete(self, text: str, cursor: int) -> Completion:
-        return complete(text, cursor, self._names)
 
     def on_sql_editor_offered(self, message: SqlEditor.Offered) -> None:
         shown = [f"[{text}]" if n == message.index else text for n, text in enumerate(message.choices)]
