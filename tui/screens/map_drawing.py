@@ -152,7 +152,10 @@ class MapDrawing(BaseScreen):
         if drawn is None:
             self.query_one("#legend", TextLine).tell(self._job)
             return
-        parts = [f"{len(drawn.data.points):,} images"]
+        parts = []
+        if self.selection is not None:
+            parts.append(f"{int(self.selection.sum()):,} selected: enter shows, w saves, Esc drops")
+        parts.append(f"{len(drawn.data.points):,} images")
         if look.colouring == "attribute" and look.attribute is not None:
             parts.append(f"{look.attribute}: {drawn.marked:,} accepted, {drawn.half:,} tentative")
         elif look.colouring == "query":
@@ -161,11 +164,7 @@ class MapDrawing(BaseScreen):
             parts.append("by density")
         if look.only and drawn.marked:
             parts.append("these alone")
-        if self.selection is not None:
-            parts.append(
-                f"{int(self.selection.sum()):,} selected: enter shows them, w saves them, Esc drops them"
-            )
-        elif drawn.data.missing:
+        if drawn.data.missing:
             parts.append(f"{drawn.data.missing:,} not on the map: u places them")
         if self._job:
             parts.append(self._job)
