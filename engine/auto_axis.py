@@ -10,16 +10,17 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from colonnade.engine.background_stats import FOLDS, BackgroundStats, project
+from colonnade.engine.background_stats import FOLDS, BackgroundStats
 from colonnade.engine.errors import StoreError
+from colonnade.engine.products import products
 
-__all__ = ["AutoAxis", "Weights", "axis_from_json", "log_odds", "margins"]
+__all__ = ["AutoAxis", "Weights", "along_axes", "axis_from_json", "log_odds", "margins"]
 
 MARGINS = ("near", "far", "wide", "all")
 COMPETITORS = 5
@@ -138,10 +139,30 @@ def _weights(value: object) -> Weights:
     return Weights(_number(value["intercept"]), tuple(_number(margin) for margin in margins), floor)
 
 
+def along_axes(axes: Sequence[AutoAxis], embeddings: np.ndarray, stats: BackgroundStats) -> np.ndarray:
+    """Projections float32 [k, n] of images with unit embeddings float32 [n, D] on the directions of k axes: for each
+    image on those of its own fold, less the offset."""
+    found = np.empty((len(axes), len(embeddings)), dtype=np.float32)
+    for fold in range(FOLDS):
+        rows = np.flatnonzero(stats.fold == fold)
+        if rows.size:
+            directions = np.stack([axis.directions[fold] for axis in axes])
+            offsets = np.array([axis.offsets[fold] for axis in axes], dtype=np.float32)
+            found[:, rows] = (products(embeddings[rows], directions) - offsets).T
+    return found
+
+
 def log_odds(
-    axis: AutoAxis, embeddings: np.ndarray, logits: np.ndarray, stats: BackgroundStats
+    axis: AutoAxis,
+    embeddings: np.ndarray,
+    logits: np.ndarray,
+    stats: BackgroundStats,
+    along: np.ndarray | None = None,
 ) -> np.ndarray:
     """Log-odds float32 [n] of images with unit embeddings float32 [n, D] and the attribute's logits float32 [n].
+
+    Args:
+        along: the axis's row of `along_axes`, where several axes are applied at once.
 
     Raises:
         StoreError: the axis was fitted with another background.
@@ -150,7 +171,8 @@ def log_odds(
         raise StoreError("a calibration was fitted with another background; run `colonnade calibration fit`")
     found = margins(logits, embeddings, stats, axis.near, axis.far)
     seed = first_stage(axis.first, found)
-    along = folded(project(embeddings, axis.directions), stats.fold) - axis.offsets[stats.fold]
+    if along is None:
+        along = along_axes([axis], embeddings, stats)[0]
     return second_stage(axis, found, seed, along)
 
 

@@ -15,8 +15,9 @@ from colonnade.engine.calibration import AutoBase, Fit, LabelPart
 from colonnade.engine.errors import InputError
 from colonnade.engine.fit_choice import Grounds, vectors_digest
 from colonnade.engine.fit_document import axis_digest
-from colonnade.engine.known_stats import KnownStats
+from colonnade.engine.known_stats import KnownStats, joined
 from colonnade.engine.label_fit import fit_labels
+from colonnade.engine.parallel import in_order, one_blas_thread
 from colonnade.engine.provenance import logit_definition
 from colonnade.engine.sampling import draw, embedded_ids, fetch
 from colonnade.engine.scoring import attribute_vector, logits
@@ -24,6 +25,8 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stored_odds import computed_log_odds, stored_log_odds
 
 __all__ = ["SAMPLE", "FitOrder", "make_fits", "with_labels", "without_labels"]
+
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,19 @@ def make_fits(
     Raises:
         InputError: `labels` was asked for, and there are too few of them.
     """
+    with one_blas_thread():
+        return _make_fits(snapshot, grounds, orders, sample, seed, progress, known or KnownStats())
+
+
+def _make_fits(
+    snapshot: Snapshot,
+    grounds: Grounds,
+    orders: Sequence[FitOrder],
+    sample: int,
+    seed: int,
+    progress: Callable[[], None],
+    known: KnownStats,
+) -> dict[str, Fit]:
     every = embedded_ids(snapshot, grounds.model)
     answers = {order.code: read_answers(snapshot, order.code).of(every) for order in orders}
     for order in orders:
@@ -74,7 +90,7 @@ def make_fits(
     bases: dict[str, Fit] = {}
     if anew:
         drawn = draw(every, sample, seed)
-        bases = _auto_fits(snapshot, grounds, anew, answers, drawn, seed, progress, known or KnownStats())
+        bases = _auto_fits(snapshot, grounds, anew, answers, drawn, seed, progress, known)
     for order in orders:
         if order.keep is None:
             made[order.code] = bases[order.code]
@@ -101,20 +117,21 @@ def _auto_fits(
     known: KnownStats,
 ) -> dict[str, Fit]:
     """New `auto` fits, with the labels on top where they are enough and wanted."""
-    background, model = grounds.background.background, grounds.model
+    model = grounds.model
+    if (background := grounds.background.background) is None:
+        raise InputError(f"model {model.key}: {grounds.obstacle or 'no background phrases'}")
     labelled = [answers[order.code].ids for order in orders if _wants_labels(order, answers)]
     ids = np.unique(np.concatenate([sampled, *labelled]))
     vectors = fetch(snapshot, model, ids)
-    if background is None:
-        raise InputError(f"model {model.key}: {grounds.obstacle or 'no background phrases'}")
-    stats = background_stats(vectors, background, model)
+    parts = [vectors[start : start + _BLOCK_ROWS] for start in range(0, len(vectors), _BLOCK_ROWS)]
+    stats = joined(list(in_order(lambda part: background_stats(part, background, model), parts)))
     known.remember(ids, stats)
     drawn = np.searchsorted(ids, sampled)
     whole = len(drawn) == len(ids)
     sample, sample_stats = (vectors, stats) if whole else (vectors[drawn], stats.take(drawn))
     spread = image_spread(sample)
-    made = {}
-    for order in orders:
+
+    def fit(order: FitOrder) -> Fit:
         prompts = [grounds.prompts[prompt] for prompt in order.prompts]
         vector = attribute_vector(np.stack(prompts))
         of_all = logits(vectors, vector[None], model)[:, 0]
@@ -135,11 +152,14 @@ def _auto_fits(
             quantiles=tuple(float(value) for value in found.quantiles),
             competing=tuple((str(phrase), float(share)) for phrase, share in found.competing),
         )
-        fit = auto_fit(base, chosen=order.chosen and order.method == "auto")
-        if _wants_labels(order, answers):
-            odds = log_odds(found.axis, vectors, of_all, stats)
-            fit = with_labels(fit, answers[order.code], ids, odds, base.logit, chosen=order.chosen)
-        made[order.code] = fit
+        if not _wants_labels(order, answers):
+            return auto_fit(base, chosen=order.chosen and order.method == "auto")
+        odds = log_odds(found.axis, vectors, of_all, stats)
+        return with_labels(auto_fit(base), answers[order.code], ids, odds, base.logit, chosen=order.chosen)
+
+    made = {}
+    for order, found in zip(orders, in_order(fit, orders), strict=True):
+        made[order.code] = found
         progress()
     return made
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from colonnade.engine.background_stats import BackgroundStats
 
-__all__ = ["KnownStats"]
+__all__ = ["KnownStats", "joined"]
+
+_PER_IMAGE = ("top_index", "top_logit", "mean", "mean50", "std", "fold")
+
+
+def joined(parts: Sequence[BackgroundStats]) -> BackgroundStats:
+    """The stats of several blocks of images, at least one, as those of all."""
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in _PER_IMAGE)
+    return BackgroundStats(*columns, parts[0].background, parts[0].scale, parts[0].bias)
 
 
 class KnownStats:

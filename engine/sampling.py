@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from colonnade.engine.errors import StoreError
+from colonnade.engine.parallel import in_order
 from colonnade.engine.settings import Model
-from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.tables import read_embeddings, read_files
 
 __all__ = ["draw", "embedded_ids", "fetch"]
+
+_BLOCK_ROWS = 4096
 
 
 def embedded_ids(snapshot: Snapshot, model: Model) -> np.ndarray:
@@ -41,18 +44,23 @@ def fetch(snapshot: Snapshot, model: Model, ids: np.ndarray) -> np.ndarray:
         StoreError: one has none, or a file is damaged or of another model.
     """
     vectors = np.zeros((len(ids), model.dimension), dtype=np.float32)
-    found = 0
-    for file in snapshot.files("embeddings", model.key):
+
+    def take(file: DataFile) -> int:
+        """Put a file's vectors in their places; how many of the ids it has."""
         own = read_files([file], ["image_id"])["image_id"].to_numpy()
         if not np.isin(own, ids).any():
-            continue
-        for block_ids, block in read_embeddings([file]):
+            return 0
+        found = 0
+        for block_ids, block in read_embeddings([file], batch_rows=_BLOCK_ROWS):
             if block.shape[1] != model.dimension:
                 raise StoreError(f"{file.path}: not of model {model.key}; run `colonnade verify`")
             places = np.minimum(np.searchsorted(ids, block_ids), len(ids) - 1)
             chosen = ids[places] == block_ids
             vectors[places[chosen]] = block[chosen]
             found += int(chosen.sum())
+        return found
+
+    found = sum(in_order(take, snapshot.files("embeddings", model.key))) if len(ids) else 0
     if found != len(ids):
         raise StoreError(
             f"{snapshot.store}: {len(ids) - found:,} images have no vector of {model.key}; run `colonnade verify`"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from colonnade.engine.auto_axis import log_odds
+from colonnade.engine.auto_axis import along_axes, log_odds
 from colonnade.engine.background_stats import Background, BackgroundStats, background_stats
 from colonnade.engine.calibration import Fit, fixed_log_odds, judge
 from colonnade.engine.errors import StoreError
 from colonnade.engine.freshness import AttributeWork, CellState, CellWork, Task, cell_states
 from colonnade.engine.known_stats import KnownStats
+from colonnade.engine.parallel import in_order, one_blas_thread
 from colonnade.engine.scoring import attribute_vector, logits
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
@@ -22,6 +23,7 @@ from colonnade.engine.vocabulary import Thresholds, Vocabulary
 __all__ = ["CellScores", "Emit", "ScorePass"]
 
 _ATTRIBUTES_A_PASS = 64
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,17 @@ class CellScores:
     """float32 [n]."""
     status: np.ndarray
     """int8 [n]."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Some images of a shard."""
+
+    number: int
+    part: slice
+    """Where they go among the images that are computed."""
+    ids: np.ndarray
+    vectors: np.ndarray
 
 
 Emit = Callable[[AttributeWork, CellWork, CellScores | None], None]
@@ -62,6 +75,10 @@ class ScorePass:
 
     def run(self, work: Sequence[AttributeWork], progress: Callable[[], None] = lambda: None) -> None:
         """Make every stale cell; `progress` is called after each."""
+        with one_blas_thread():
+            self._run(work, progress)
+
+    def _run(self, work: Sequence[AttributeWork], progress: Callable[[], None]) -> None:
         embedded = cell_states(self.snapshot, "embeddings", self.model.key)
         for shard in sorted({cell.shard for item in work for cell in item.cells}):
             todo = [(item, cell) for item in work for cell in item.cells if cell.shard == shard]
@@ -143,37 +160,46 @@ class ScorePass:
             shared: block -> its stats, as far as they are known.
         """
         attributes = np.stack([self._attribute_vector(item.code) for item in items])
+        axes = [(row, base.axis) for row, item in enumerate(items) if (base := _fit(item).base) is not None]
         count = rows if wanted is None else len(wanted)
         ids = np.empty(count, dtype=np.int64)
         values = np.empty((len(items), count), dtype=np.float32)
-        axes = [base.axis if (base := _fit(item).base) is not None else None for item in items]
-        odds = np.empty_like(values) if any(axes) else values
-        filled = 0
-        for number, (block_ids, block) in enumerate(read_embeddings(source.files)):
-            if block.shape[1] != self.model.dimension:
-                raise StoreError(
-                    f"{source.files[0].path}: not of model {self.model.key}; run `colonnade verify`"
-                )
-            if wanted is not None:
-                chosen = np.isin(block_ids, wanted)
-                if not chosen.any():
-                    continue
-                block_ids, block = block_ids[chosen], block[chosen]
-            part = slice(filled, filled + len(block_ids))
-            ids[part] = block_ids
-            values[:, part] = logits(block, attributes, self.model).T
-            filled = part.stop
-            if not any(axes):
-                continue
-            if number not in shared:
-                shared[number] = self._stats(block_ids, block)
-            for row, axis in enumerate(axes):
-                if axis is not None:
-                    odds[row, part] = log_odds(axis, block, values[row, part], shared[number])
+        odds = np.empty_like(values) if axes else values
+
+        def score(block: _Block) -> None:
+            ids[block.part] = block.ids
+            own = logits(block.vectors, attributes, self.model).T
+            values[:, block.part] = own
+            if not axes:
+                return
+            if block.number not in shared:
+                shared[block.number] = self._stats(block.ids, block.vectors)
+            stats = shared[block.number]
+            along = along_axes([axis for _, axis in axes], block.vectors, stats)
+            for (row, axis), projected in zip(axes, along, strict=True):
+                odds[row, block.part] = log_odds(axis, block.vectors, own[row], stats, projected)
+
+        for _ in in_order(score, self._blocks(source, wanted)):
+            pass
         if np.any(np.diff(ids) < 0):
             order = np.argsort(ids, kind="stable")
             return ids[order], values[:, order], odds[:, order]
         return ids, values, odds
+
+    def _blocks(self, source: CellState, wanted: np.ndarray | None) -> Iterator[_Block]:
+        filled = 0
+        for number, (ids, vectors) in enumerate(read_embeddings(source.files, batch_rows=_BLOCK_ROWS)):
+            if vectors.shape[1] != self.model.dimension:
+                raise StoreError(
+                    f"{source.files[0].path}: not of model {self.model.key}; run `colonnade verify`"
+                )
+            if wanted is not None:
+                chosen = np.isin(ids, wanted)
+                if not chosen.any():
+                    continue
+                ids, vectors = ids[chosen], vectors[chosen]
+            yield _Block(number, slice(filled, filled + len(ids)), ids, vectors)
+            filled += len(ids)
 
     def _stats(self, ids: np.ndarray, block: np.ndarray) -> BackgroundStats:
         if (found := self.known.of(ids)) is not None:

@@ -7,13 +7,12 @@ import pyarrow as pa
 
 from colonnade.engine.calibration import ACCEPTED, REJECTED, TENTATIVE, UNKNOWN
 from colonnade.engine.errors import StoreError
+from colonnade.engine.products import products
 from colonnade.engine.settings import Model
 from colonnade.engine.tables import SCHEMAS
 
 __all__ = ["attribute_vector", "codes_of_statuses", "logits", "scores_table", "unit_length"]
 
-_ROWS, _COLUMNS = 1024, 16
-"""The shape of every matrix product: BLAS sums in another order for other shapes."""
 _WORDS = pa.array(["rejected", "tentative", "accepted"])
 _CODES = {"rejected": REJECTED, "tentative": TENTATIVE, "accepted": ACCEPTED, None: UNKNOWN}
 
@@ -36,30 +35,13 @@ def attribute_vector(prompt_vectors: np.ndarray) -> np.ndarray:
 def logits(vectors: np.ndarray, attributes: np.ndarray, model: Model) -> np.ndarray:
     """logit_scale x cosine + logit_bias: float32 [n, k] of unit vectors float32 [n, D] and [k, D].
 
-    Each number depends on its own two vectors alone, to the last bit: products are of one shape, whatever the batch.
+    Each number depends on its own two vectors alone, to the last bit, whatever the batch.
     """
-    product = np.empty((len(vectors), len(attributes)), dtype=np.float32)
-    for first in range(0, len(attributes), _COLUMNS):
-        some = _padded(attributes[first : first + _COLUMNS], _COLUMNS).T
-        for start in range(0, len(vectors), _ROWS):
-            block = vectors[start : start + _ROWS]
-            found = _padded(block, _ROWS) @ some
-            product[start : start + _ROWS, first : first + _COLUMNS] = found[
-                : len(block), : len(attributes) - first
-            ]
+    product = products(vectors, attributes)
     product *= np.float32(model.logit_scale)
     if model.logit_bias:
         product += np.float32(model.logit_bias)
     return np.asarray(product, dtype=np.float32)
-
-
-def _padded(block: np.ndarray, rows: int) -> np.ndarray:
-    """The block float32 [m, D] with rows of zeros added, if it has fewer than `rows`."""
-    if len(block) == rows:
-        return np.asarray(block, dtype=np.float32)
-    full = np.zeros((rows, block.shape[1]), dtype=np.float32)
-    full[: len(block)] = block
-    return full
 
 
 def scores_table(
