@@ -92,9 +92,8 @@ def background_state(vocabulary: Vocabulary, stored: Mapping[tuple[str, str], np
     imported = {text: vector for (text, kind), vector in stored.items() if kind == BACKGROUND}
     if imported:
         return BackgroundState(BACKGROUND, {text: (text,) for text in imported}, imported)
-    from colonnade import vocab
+    from colonnade.vocab import background_phrases
 
-    background_phrases = getattr(vocab, "background_phrases", tuple)
     texts = {
         phrase: tuple(dict.fromkeys(t.replace(PLACEHOLDER, phrase) for t in vocabulary.templates))
         for phrase in background_phrases()
