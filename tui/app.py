@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -96,6 +97,7 @@ class ColonnadeApp(App[None]):
     def on_ready(self) -> None:
         self._install_signals()
         self._is_composed = True
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw(), immediate=True)
 
     def _after_first_frame(self) -> None:
         gc.freeze()
@@ -239,8 +241,11 @@ class ColonnadeApp(App[None]):
 
     def close_session(self) -> None:
         """Let go of the store; after the terminal is given back."""
+        if self._watcher is not None:
+            self._watcher.join(1.0)
         if self.session is not None:
-            self.session.close()
+            with suppress(Exception):  # a search that will not be interrupted ends with the process
+                self.session.close()
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -91,7 +91,8 @@ def make_server(store: Path, port: int) -> Any:
                 self._make_app(),
                 sock=listener,
                 access_log=None,
-                handle_signals=False,
+                handle_signals=True,
+                shutdown_timeout=0.5,
                 print=lambda *_: None,
             )
 

@@ -46,7 +46,7 @@ def fit(text: str, width: int, align: str = "left", cut: str = "right") -> str:
         return padding + text if align == "right" else text + padding
     if cut == "left":
         kept = text[-width:]
-        while cell_len(kept) > width - 1:
+        while cell_len(kept) > width - 1 or (kept and not cell_len(kept[0])):
             kept = kept[1:]
         return set_cell_size("…" + kept, width)
     return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
