@@ -27,7 +27,7 @@ from colonnade.tui.keys import action
 from colonnade.tui.pictures import Loaded
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.picture import pictures_of, protocol_of
-from colonnade.tui.widgets.picture_strips import mode_in, strips
+from colonnade.tui.widgets.picture_strips import drawn_strips, mode_in
 
 __all__ = ["Grid", "GridItem"]
 
@@ -61,8 +61,8 @@ class Grid(Widget, can_focus=True):
         action("grid.down", "down", "move_row(1)", "row below"),
         action("grid.page_up", "pageup", "move_page(-1)", "page before"),
         action("grid.page_down", "pagedown", "move_page(1)", "next page"),
-        action("grid.first", "home", "first", "first picture"),
-        action("grid.last", "end", "last", "last picture"),
+        action("grid.first", "home", "edge(0)", "first picture"),
+        action("grid.last", "end", "edge(-1)", "last picture"),
         action("grid.toggle", "space", "toggle_item", "toggle the picture"),
         action("grid.open", "enter", "open", "open the picture large"),
     ]
@@ -175,11 +175,8 @@ class Grid(Widget, can_focus=True):
     def action_move_page(self, delta: int) -> None:
         self._go(self._cursor + delta * self.capacity)
 
-    def action_first(self) -> None:
-        self._go(0)
-
-    def action_last(self) -> None:
-        self._go(len(self._items) - 1)
+    def action_edge(self, place: int) -> None:
+        self._go(place % max(1, len(self._items)))
 
     def action_toggle_item(self) -> None:
         if (item := self.item) is not None:
@@ -296,9 +293,4 @@ class Grid(Widget, can_focus=True):
             self.refresh(Region(column * (width + _GAP), row * (height + 1), width, height))
 
     def _draw(self, item: GridItem, loaded: Loaded) -> None:
-        width, height = self._tile
-        if loaded.cells is not None:
-            self._drawn[item.id] = strips(loaded.cells, self.rich_style)
-        else:
-            lines = Content(loaded.reason or "").wrap(width)[:height]
-            self._drawn[item.id] = [Strip([Segment(line.plain, self.rich_style)]) for line in lines]
+        self._drawn[item.id] = drawn_strips(loaded, self._tile, self.rich_style)

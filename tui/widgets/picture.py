@@ -14,7 +14,6 @@ from weakref import WeakKeyDictionary
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import App, ComposeResult
-from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.strip import Strip
@@ -24,7 +23,7 @@ from textual.widget import Widget
 from colonnade.tui.picture_protocol import PictureProtocol
 from colonnade.tui.pictures import Loaded, Mode, PictureSource, Pixels
 from colonnade.tui.safe import safe
-from colonnade.tui.widgets.picture_strips import mode_in, strips
+from colonnade.tui.widgets.picture_strips import drawn_strips, mode_in
 
 if TYPE_CHECKING:
     from textual_image.widget._base import Image as PixelWidget
@@ -234,14 +233,8 @@ class Picture(Widget):
         """Make the strips anew from what is to be shown."""
         width, height = self.size
         self._base = self.rich_style
-        cells = self._loaded.cells if self._loaded else None
-        if cells is not None:
-            self._strips = strips(cells, self.rich_style)
-        elif self.reason and width:
-            lines = Content(self.reason).wrap(width)[:height]
-            self._strips = [Strip([Segment(line.plain, self.rich_style)]) for line in lines]
-        else:
-            self._strips = []
+        shown = Loaded(self._loaded.cells if self._loaded else None, reason=self.reason)
+        self._strips = drawn_strips(shown, (width, height), self._base)
         widest = max((strip.cell_length for strip in self._strips), default=0)
         self._left, self._top = max(0, (width - widest) // 2), max(0, (height - len(self._strips)) // 2)
         self.refresh()

@@ -9,6 +9,7 @@ from rich.color import Color, ColorType
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
+from textual.content import Content
 from textual.strip import Strip
 
 from colonnade.tui.picture_cells import NO_COLOUR, Cells, Mode, runs
@@ -16,7 +17,9 @@ from colonnade.tui.picture_cells import NO_COLOUR, Cells, Mode, runs
 if TYPE_CHECKING:
     from textual.app import App
 
-__all__ = ["mode_in", "strips"]
+    from colonnade.tui.pictures import Loaded
+
+__all__ = ["drawn_strips", "mode_in", "strips"]
 
 
 def mode_in(app: App[Any]) -> Mode:
@@ -35,6 +38,16 @@ def strips(cells: Cells, base: Style) -> list[Strip]:
         )
         for row in range(cells.rows)
     ]
+
+
+def drawn_strips(loaded: Loaded, size: tuple[int, int], base: Style) -> list[Strip]:
+    """The rows of a picture or, where there is none, the reason in lines of at most the width."""
+    if loaded.cells is not None:
+        return strips(loaded.cells, base)
+    if not loaded.reason or size[0] < 1:
+        return []
+    lines = Content(loaded.reason).wrap(size[0])[: size[1]]
+    return [Strip([Segment(line.plain, base)]) for line in lines]
 
 
 @lru_cache(maxsize=8192)
