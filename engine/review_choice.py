@@ -58,19 +58,21 @@ def choose_image(x: np.ndarray, eligible: np.ndarray, fit: LabelFit, *, seed: st
     open_ = np.flatnonzero(eligible)
     if not open_.size:
         return None
-    order = open_[np.argsort(x[open_], kind="stable")]
-    places, first, ties = np.unique(x[order], return_index=True, return_counts=True)
     generator = np.random.default_rng(
         int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest())
     )
     jitter = max(_LEAST_JITTER, _JITTER_SHARE * fit.delta_sd)
     goal = fit.center + jitter * generator.normal()
-    edges = (places[1:] + places[:-1]) / 2
-    near = int(np.searchsorted(edges, goal))
-    below = _normal_below((edges[near - 1] - fit.center) / jitter) if near else 0.0
-    up_to = _normal_below((edges[near] - fit.center) / jitter) if near < len(edges) else 1.0
-    index = order[first[near] + int(generator.integers(ties[near]))]
-    return Chosen(int(index), float(np.clip((up_to - below) / ties[near], 1e-9, 1.0)))
+    places = x[open_]
+    nearest = places[np.argmin(np.abs(places - goal))]
+    tied = open_[places == nearest]
+    low = places[places < nearest].max(initial=-math.inf)
+    high = places[places > nearest].min(initial=math.inf)
+    # Every goal between the middles towards the images on both sides leads here.
+    edges = ((low + nearest) / 2, (high + nearest) / 2)
+    below, up_to = (_normal_below((edge - fit.center) / jitter) for edge in edges)
+    index = tied[generator.integers(len(tied))]
+    return Chosen(int(index), float(np.clip((up_to - below) / len(tied), 1e-9, 1.0)))
 
 
 def _normal_below(value: float) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pexpect
+import pexpect  # type: ignore[import-untyped]
 import pytest
 from cli_process import colonnade, process
 from PIL import Image

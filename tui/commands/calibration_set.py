@@ -58,19 +58,19 @@ def set_(
         )
     _check_numbers(center, scale, cut, precision)
     opened = open_store(store)
+    run: FitRun | None
     if sigmoid:
         run = _set_sigmoid(opened, code, center, scale, dry_run=dry_run)
     elif precision is not None:
         run = _set_precision(opened, code, precision, dry_run=dry_run, json_=json_)
-        if run is None:
-            return
     elif cut is not None:
         run = _set_cut(opened, code, cut, dry_run=dry_run)
     else:
         from colonnade.engine.fit_run import fit_attributes
 
         run = fit_attributes(opened, [code], dry_run=dry_run, on_conflict=say)
-    report(run, dry_run=dry_run, json_=json_)
+    if run is not None:
+        report(run, dry_run=dry_run, json_=json_)
 
 
 def _check_numbers(
