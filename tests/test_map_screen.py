@@ -225,14 +225,16 @@ async def test_steering(store: Store) -> None:
 async def test_colours(store: Store) -> None:
     async with shown(store.path) as one:
         await ready(one)
+        assert one.app.session is not None
+        one.app.session.attribute = "red"
+        one.screen.resumed()
         await one.press("c")
         await one.until(lambda: "red: 20 accepted, 0 tentative" in one.legend)
         await one.press("right_square_bracket")
         await one.until(lambda: "blue: 0 accepted, 20 tentative" in one.legend)
-        assert one.app.session is not None
         assert one.app.session.attribute == "blue"
         await one.press("right_square_bracket", "o")
-        await one.until(lambda: "green: 20 accepted" in one.legend and "these alone" in one.legend)
+        await one.until(lambda: "green: 20 accepted" in one.legend and "the rest is not drawn" in one.legend)
         one.app.session.query = "red or green"
         await one.press("c")
         one.screen.resumed()
@@ -390,12 +392,15 @@ async def test_every_theme_tells_the_same(store: Store, theme: str, monkeypatch:
         plain = one.globe._style(3, False, False, False)
         assert len({plain, chosen, caught}) == 3
         assert cursor != plain
+        assert one.app.session is not None
+        one.app.session.attribute = "red"
+        one.screen.resumed()
         await one.press("c")
         await one.until(lambda: "red: 20 accepted" in one.legend)
         if theme == "none":
             assert {style.color for style in styles} == {plain.color}
-            assert "these alone" in one.legend
+            assert "the rest is not drawn" in one.legend
             assert (chosen.underline, caught.reverse, cursor.reverse) == (True, True, True)
         else:
             assert len({style.color for style in styles}) >= 7
-            assert "these alone" not in one.legend
+            assert "the rest is not drawn" not in one.legend

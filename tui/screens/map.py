@@ -170,7 +170,8 @@ class MapScreen(MapChoosing):
             if not scored:
                 following = "query"
             else:
-                self._look = replace(self._look, attribute=scored[0])
+                current = self.session.attribute
+                self._look = replace(self._look, attribute=current if current in scored else scored[0])
         self._colour_by(following)
         self.say(f"colours: {following}")
 

@@ -162,8 +162,8 @@ class MapDrawing(BaseScreen):
             parts.append(f"{drawn.marked:,} match {look.query or 'true'}")
         else:
             parts.append("by density")
-        if look.only and drawn.marked:
-            parts.append("these alone")
+        if look.only and look.colouring != "density":
+            parts.append("the rest is not drawn")
         if drawn.data.missing:
             parts.append(f"{drawn.data.missing:,} not on the map: u places them")
         if self._job:
