@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,8 +21,9 @@ from query_stores import Content, fill, image
 
 from colonnade.engine.store import Store
 from colonnade.tui.app import ColonnadeApp
+from colonnade.tui.folders import count_images, folder_choices
 from colonnade.tui.screens.browse import BrowseScreen
-from colonnade.tui.screens.first_run import FirstRunScreen, count_images, folder_choices
+from colonnade.tui.screens.first_run import FirstRunScreen
 from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.prompt import Prompt
 
@@ -46,7 +47,7 @@ class Answer:
     """What a server answered."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
 
@@ -81,6 +82,7 @@ def test_the_first_frame_needs_neither_the_store_nor_heavy_modules(store: Path) 
 import json, sys
 from pathlib import Path
 from colonnade.tui.app import ColonnadeApp
+from colonnade.tui.folders import count_images, folder_choices
 app = ColonnadeApp(Path(sys.argv[1]))
 def after():
     loaded = [name for name in ("duckdb", "numpy", "pyarrow", "torch", "umap", "yaml", "lark", "typer", "PIL")
@@ -100,6 +102,7 @@ def test_the_app_never_loads_what_only_helpers_may(store: Path) -> None:
 import asyncio, json, sys
 from pathlib import Path
 from colonnade.tui.app import ColonnadeApp
+from colonnade.tui.folders import count_images, folder_choices
 async def main():
     app = ColonnadeApp(Path(sys.argv[1]))
     async with app.run_test(size=(160, 40)) as pilot:
@@ -360,7 +363,8 @@ async def test_without_a_store_it_asks_for_one(tmp_path: Path) -> None:
         assert isinstance(screen, FirstRunScreen)
         await pilot.press("1", "6", "d", "b", "r")
         await pilot.pause()
-        assert app.screen is screen and screen.status.message
+        assert app.base_screen is screen
+        assert screen.status.message
         await pilot.press("enter")
         await until(lambda: screen.query(Prompt))
         await pilot.press("escape")

@@ -24,6 +24,7 @@ from colonnade.tui.theme import THEME_NAMES, chosen_theme, terminal_has_16_colou
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
+    from colonnade.tui.picture_protocol import PictureProtocol
     from colonnade.tui.session import Session
     from colonnade.tui.session_model import Overview
     from colonnade.tui.watcher import Watcher
@@ -83,6 +84,8 @@ class ColonnadeApp(App[None]):
         """The store at a glance, as of the newest snapshot that was noticed."""
         self.frames = FrameKeeper()
         self.jobs: tuple[JobRecord, ...] = ()
+        self.picture_protocol: PictureProtocol | None = None
+        """How pictures reach the terminal; settled before the app runs."""
         self._watcher: Watcher | None = None
         self._is_composed = False
         self._is_painted = False
@@ -197,7 +200,7 @@ class ColonnadeApp(App[None]):
             self._before.append(self.current_mode)
         self.switch_mode(name)
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         if self.base_screen.go_back():
             return
         if self._before:

@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from textual.binding import Binding
+
+from colonnade.tui.picture_protocol import SETTINGS, Setting
 
 __all__ = ["Configuration", "action", "clashes", "configuration_path", "key_text", "read_configuration"]
 
 THEMES = ("auto", "dark", "light", "16-dark", "16-light")
-PICTURES = ("auto", "blocks", "kitty", "iterm2", "sixel", "off")
 _MAX_BYTES = 64 * 1024
 _KEY = re.compile(r"((ctrl|alt|shift|super)\+)*([a-z0-9_]+|[^\s\w])", re.IGNORECASE)
 _PLAIN = {
@@ -48,7 +50,7 @@ class Configuration:
 
     theme: str = "auto"
     """auto, dark, light, 16-dark, 16-light."""
-    pictures: str = "auto"
+    pictures: Setting = "auto"
     """auto, blocks, kitty, iterm2, sixel, off."""
     mouse: bool = True
     """Whether the terminal reports the mouse to the app."""
@@ -101,7 +103,7 @@ def read_configuration(path: Path) -> Configuration:
 
 def _configuration(document: Mapping[str, object], path: Path) -> Configuration:
     problems: list[str] = []
-    known = {"theme": THEMES, "pictures": PICTURES}
+    known = {"theme": THEMES, "pictures": SETTINGS}
     chosen = {"theme": "auto", "pictures": "auto"}
     for name, choices in known.items():
         value = document.get(name, "auto")
@@ -125,7 +127,9 @@ def _configuration(document: Mapping[str, object], path: Path) -> Configuration:
             problems.append(f"{path}: keys.{identity} is not a key such as 'm' or 'ctrl+x,f2'")
     for name in document.keys() - {"theme", "pictures", "mouse", "keys"}:
         problems.append(f"{path}: no setting is called {name}")
-    return Configuration(chosen["theme"], chosen["pictures"], mouse, overridden, tuple(problems))
+    return Configuration(
+        chosen["theme"], cast(Setting, chosen["pictures"]), mouse, overridden, tuple(problems)
+    )
 
 
 def clashes(bindings: Iterable[Binding], overridden: Mapping[str, str]) -> list[str]:

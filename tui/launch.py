@@ -56,6 +56,12 @@ def run_app(store: Path) -> NoReturn:
 
     configuration = read_configuration(configuration_path())
     app = ColonnadeApp(store, configuration)
+    if not web:
+        from colonnade.tui.picture_protocol import (
+            prepare,  # asks the terminal, which only the app may do from then on
+        )
+
+        app.picture_protocol = prepare(configuration.pictures)
     app.run(mouse=configuration.mouse)
     app.close_session()
     code = app.return_code or 0

@@ -64,7 +64,7 @@ def make_server(store: Path, port: int) -> Any:
     except ImportError:
         raise InputError("--web needs an extra: pip install 'colonnade[web]'") from None
 
-    class SecretServer(Server):  # type: ignore[misc]
+    class SecretServer(Server):
         """textual-serve's server with every route below the token."""
 
         def __init__(self) -> None:
@@ -104,6 +104,7 @@ def _listen(port: int | None) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_HOST, port or 0))
+        listener.listen(64)  # whoever opens the address before the server runs waits for it
     except OSError as error:
         listener.close()
         raise InputError(f"port {port}: {error.strerror}; choose another, or none") from None

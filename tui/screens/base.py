@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.message import Message
@@ -78,8 +78,8 @@ class BaseScreen(Screen[None]):
     """A screen of the app; see the module's description."""
 
     NAME: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-tiny"), (50, "-narrow"), (110, "-wide"), (160, "-full")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-flat"), (12, "-low"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (110, "-wide"), (160, "-full")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (30, "-tall")]  # noqa: RUF012
 
     @dataclass
     class Finished(Message):
@@ -124,8 +124,7 @@ class BaseScreen(Screen[None]):
     @property
     def colonnade(self) -> ColonnadeApp:
         """The app."""
-        app: Any = self.app
-        return app
+        return cast("ColonnadeApp", self.app)
 
     @property
     def session(self) -> Session:

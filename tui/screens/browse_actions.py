@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colonnade.tui.keys import action
-from colonnade.tui.screens.browse_query import QueryScreen, superseded
+from colonnade.tui.screens.browse_editing import EditScreen
+from colonnade.tui.screens.browse_query import superseded
 
 if TYPE_CHECKING:
     from colonnade.tui.session_ranked import Ranked
@@ -23,7 +24,7 @@ _EXPORTS = (".csv", ".jsonl", ".json", ".parquet")
 _EXPORT_SECONDS = 3600
 
 
-class BrowseActions(QueryScreen):
+class BrowseActions(EditScreen):
     """Actions on the results; each says what it did in the status line."""
 
     BINDINGS: ClassVar = [

@@ -10,8 +10,9 @@ from colonnade.tui.widgets.table_source import Column
 
 if TYPE_CHECKING:
     from colonnade.tui.session_hits import Hits
+    from colonnade.tui.session_ranked import Ranked
 
-__all__ = ["result_columns"]
+__all__ = ["result_columns", "shown_sort"]
 
 _WIDTHS = {
     "DOUBLE": 6,
@@ -24,7 +25,7 @@ _WIDTHS = {
 }
 
 
-def result_columns(hits: Hits) -> tuple[Column, ...]:
+def result_columns(hits: Hits | Ranked) -> tuple[Column, ...]:
     """A column for each of a result's but the image's id."""
     columns = []
     for index, (name, kind) in enumerate(zip(hits.columns, hits.types, strict=True)):
@@ -61,3 +62,11 @@ def _any(value: Any) -> str | Cell:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def shown_sort(sort: str | None) -> tuple[str, bool] | None:
+    """The column that the results are sorted by first, and whether it descends."""
+    if not sort:
+        return None
+    name, _, direction = sort.partition(",")[0].strip().partition(" ")
+    return name.removeprefix("-"), direction.strip().lower() == "desc" or name.startswith("-")

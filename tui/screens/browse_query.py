@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -11,20 +10,18 @@ from textual.widget import Widget
 
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen
-from colonnade.tui.screens.browse_columns import result_columns
+from colonnade.tui.screens.browse_columns import result_columns, shown_sort
 from colonnade.tui.widgets.attribute_list import AttributeList
 from colonnade.tui.widgets.query_line import QueryLine
 from colonnade.tui.widgets.window_table import WindowTable
 
 if TYPE_CHECKING:
-    from colonnade.engine.expression_completion import Completions
     from colonnade.tui.session_hits import Hits
-    from colonnade.tui.session_model import AttributeRow, Checked
+    from colonnade.tui.session_model import AttributeRow
     from colonnade.tui.session_ranked import Ranked
 
 __all__ = ["QueryScreen", "superseded"]
 
-_TYPING_SECONDS = 0.06
 _STATES_SECONDS = 1.5
 
 
@@ -37,12 +34,9 @@ class QueryScreen(BaseScreen):
     """The query line above, attributes at the left, results."""
 
     BINDINGS: ClassVar = [
-        action("browse.query", "i,equals_sign", "query", "type a query"),
         action("browse.panel", "tab", "next_panel(1)", "next panel"),
         action("browse.panel_back", "shift+tab", "next_panel(-1)", "panel before"),
         action("browse.facets", "f", "facets", "counts within the result, or in all images"),
-        action("browse.clear", "c", "clear", "clear the query: all images"),
-        action("browse.undo", "u", "undo", "the query before"),
     ]
 
     def __init__(self) -> None:
@@ -52,7 +46,6 @@ class QueryScreen(BaseScreen):
         """What a search by words or by a picture found, while it is shown in place of the query's hits."""
         self.attributes: tuple[AttributeRow, ...] = ()
         self._facets = False
-        self._earlier: list[str] = []
 
     def compose_body(self) -> ComposeResult:
         yield QueryLine()
@@ -158,7 +151,7 @@ class QueryScreen(BaseScreen):
         self.hits, self.ranked = hits, None
         self.line.clear_fault()
         self.line.result(f"{hits.count:,} hits  {1000 * hits.seconds:,.0f} ms")
-        self.table.show(hits, result_columns(hits), row=row, sort=_sort(hits.sort))
+        self.table.show(hits, result_columns(hits), row=row, sort=shown_sort(hits.sort))
         self._show_conditions()
         if hits.warnings:
             self.warn(hits.warnings[0])
@@ -184,76 +177,12 @@ class QueryScreen(BaseScreen):
     def _go_to(self, image: int) -> None:
         shown = self.ranked or self.hits
         if shown is not None and self.table.values is not None and self.table.values[0] != image:
-            self.background(
-                "place",
-                lambda: shown.position_of(image),
-                lambda row: row is not None and self.table.go_to(row),
-            )
 
-    # changing the query
+            def then(row: int | None) -> None:
+                if row is not None:
+                    self.table.go_to(row)
 
-    def change(self, text: str) -> None:
-        """Take another expression as the query."""
-        if text != self.session.query:
-            self._earlier = [*self._earlier[-99:], self.session.query]
-            self.session.query = text
-        self.forget("check")
-        self.line.set_text(text)
-        self._show_conditions()
-        self.find(keep=True)
-
-    def on_query_line_edited(self, event: QueryLine.Edited) -> None:
-        session, text, position = self.session, event.text, event.position
-
-        def work() -> tuple[Checked | None, Completions]:
-            return session.check(text) if text.strip() else None, session.complete(text, position)
-
-        def then(answer: tuple[Checked | None, Completions]) -> None:
-            checked, completions = answer
-            if self.line.is_typing:
-                self.line.refill(completions.start, completions.options)
-            if checked is not None and not checked.ok:
-                in_word = completions.options and completions.start < position
-                if in_word and checked.position >= completions.start and self.line.is_typing:
-                    self.line.clear_fault()  # a word that is being typed is no fault yet
-                else:
-                    self.line.fault(checked.message, checked.position)
-                return
-            self.line.clear_fault()
-            if session.query != text.strip():
-                self._earlier = [*self._earlier[-99:], session.query]
-                session.query = text.strip()
-                self.find(keep=True)
-
-        self.background("check", work, then, delay=_TYPING_SECONDS)
-
-    def on_query_line_left(self, event: QueryLine.Left) -> None:
-        self.table.focus()
-        session, text = self.session, self.line.text
-
-        def then(checked: Checked) -> None:
-            if not checked.ok:
-                self.line.fault(checked.message, checked.position)
-
-        if text.strip() and text.strip() != session.query:
-            self.background("check", lambda: session.check(text), then)
-
-    def on_attribute_list_stepped(self, event: AttributeList.Stepped) -> None:
-        self._edit(lambda: self.session.step(self.session.query, event.code, event.delta))
-
-    def on_attribute_list_cycled(self, event: AttributeList.Cycled) -> None:
-        self._edit(lambda: self.session.cycle(self.session.query, event.code))
-
-    def _edit(self, make: Callable[[], str]) -> None:
-        """Change the query by what reads nothing but its text."""
-        from colonnade.engine.errors import ColonnadeError
-
-        try:
-            text = make()
-        except ColonnadeError as error:
-            self.fail(error)
-        else:
-            self.change(text)
+            self.background("place", lambda: shown.position_of(image), then)
 
     # what the user moves
 
@@ -288,24 +217,10 @@ class QueryScreen(BaseScreen):
         if not superseded(event.error):
             self.fail(event.error)
 
-    def action_query(self) -> None:
-        self.line.type()
-
     def action_next_panel(self, step: int) -> None:
         panels = self.panels()
         places = [place for place, panel in enumerate(panels) if panel.has_focus_within]
         panels[((places[0] if places else 0) + step) % len(panels)].focus()
-
-    def action_clear(self) -> None:
-        self.change("")
-
-    def action_undo(self) -> None:
-        if self._earlier:
-            text = self._earlier.pop()
-            self.session.query = text
-            self.change(text)
-        else:
-            self.say("there is no earlier query")
 
     def action_facets(self) -> None:
         self._facets = not self._facets
@@ -326,11 +241,3 @@ class QueryScreen(BaseScreen):
                     self.attribute_list.fill(facets=counts)
 
             self.background("facets", lambda: session.facets(hits), then)
-
-
-def _sort(sort: str | None) -> tuple[str, bool] | None:
-    """The column that the results are sorted by first, and whether it descends."""
-    if not sort:
-        return None
-    name, _, direction = sort.partition(",")[0].strip().partition(" ")
-    return name.removeprefix("-"), direction.strip().lower() == "desc" or name.startswith("-")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 
+from colonnade.tui.folders import count_images, folder_choices
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.widgets.cells import Cell
@@ -17,7 +18,7 @@ from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
 
-__all__ = ["MODELS", "FirstRunScreen", "count_images"]
+__all__ = ["MODELS", "FirstRunScreen"]
 
 MODELS = (
     ("demo", "small, in the package, no network; knows rendered scenes alone: to try the app"),
@@ -30,23 +31,6 @@ _VOCABULARIES = (
     ("space", "spacecraft, planets, astronauts, diagrams"),
     ("demo", "what the demo model knows"),
 )
-_MOST_COUNTED = 200_000
-_POLL_SECONDS = 0.5
-
-
-def count_images(folder: Path, most: int = _MOST_COUNTED) -> tuple[int, bool]:
-    """How many files under a folder have the name of an image, and whether there are more than `most`."""
-    import os
-
-    from colonnade.engine.images import EXTENSIONS
-
-    endings = tuple(f".{extension}" for extension in EXTENSIONS)
-    count = 0
-    for _, _, names in os.walk(folder):
-        count += sum(name.lower().endswith(endings) for name in names)
-        if count > most:
-            return most, True
-    return count, False
 
 
 class FirstRunScreen(BaseScreen):
@@ -280,28 +264,3 @@ class FirstRunScreen(BaseScreen):
             self.colonnade.open_screen("browse")
         else:
             self.warn("there is no store yet")
-
-
-def folder_choices(typed: str) -> list[tuple[str, ...]]:
-    """The folders that a typed path may go on to; at most a hundred, hidden ones only when asked for."""
-    import os
-
-    path = Path(typed or "/").expanduser()
-    parent, start = (path, "") if typed.endswith("/") else (path.parent, path.name)
-    found: list[tuple[str, ...]] = []
-    if typed.endswith("/") and path.is_dir():
-        found.append((".", "this folder; tab goes into one of those below", f"{path}/"))
-    try:
-        with os.scandir(parent) as entries:
-            for entry in entries:
-                if entry.name.startswith(start) and (start.startswith(".") or not entry.name.startswith(".")):
-                    try:
-                        if entry.is_dir():
-                            found.append((entry.name, "", f"{entry.path}/"))
-                    except OSError:
-                        continue
-                if len(found) > 100:
-                    break
-    except (OSError, ValueError):
-        return found
-    return [*found[:1], *sorted(found[1:])] if found and found[0][0] == "." else sorted(found)

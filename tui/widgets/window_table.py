@@ -19,30 +19,24 @@ that most keys cost two lines.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from colonnade.tui.keys import action
-from colonnade.tui.widgets.cells import Cell, fit
-from colonnade.tui.widgets.table_source import BLOCK_ROWS, GAP, BlockSource, Column, ListSource, Row, layout
+from colonnade.tui.widgets.cells import Cell
+from colonnade.tui.widgets.table_drawing import GUTTER
+from colonnade.tui.widgets.table_reading import ReadTable
+from colonnade.tui.widgets.table_source import BLOCK_ROWS, GAP, BlockSource, Column, ListSource, Row
 
 __all__ = ["BLOCK_ROWS", "BlockSource", "Cell", "Column", "ListSource", "Row", "WindowTable"]
 
-_KEPT_BLOCKS = 32
-_SLOW_SECONDS = 0.25
-_GUTTER = 2
 
-
-class WindowTable(Widget, can_focus=True):
+class WindowTable(ReadTable, can_focus=True):
     """A table of any length with a row cursor and a current column."""
 
     DEFAULT_CSS = """
@@ -57,9 +51,6 @@ class WindowTable(Widget, can_focus=True):
     WindowTable > .window-table--warn { color: $warning; }
     WindowTable > .window-table--bad { color: $error; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"window-table--{part}" for part in ("heading", "column", "cursor", "dim", "good", "warn", "bad")
-    }
     BINDINGS: ClassVar = [
         action("table.up", "up,k", "move(-1)", "row up"),
         action("table.down", "down,j", "move(1)", "row down"),
@@ -120,53 +111,12 @@ class WindowTable(Widget, can_focus=True):
         def control(self) -> WindowTable:
             return self.table
 
-    def __init__(
-        self,
-        columns: Sequence[Column] = (),
-        *,
-        empty: str = "",
-        heading: bool = True,
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        """`empty`: what an empty table says, such as what to do next."""
-        super().__init__(id=id, classes=classes)
-        self.columns: tuple[Column, ...] = tuple(columns)
-        self.empty = empty
-        self.heading = heading
-        self.marked: Callable[[Row], bool] = lambda row: False
-        self.sort: tuple[str, bool] | None = None
-        self.cursor = 0
-        self.column = 0
-        self._first_column = 0
-        self._top = 0
-        self._source: BlockSource = ListSource(())
-        self._blocks: OrderedDict[int, Sequence[Row]] = OrderedDict()
-        self._reading: set[int] = set()
-        self._generation = 0
-
     # what it shows
-
-    @property
-    def count(self) -> int:
-        """How many rows it has."""
-        return self._source.count
 
     @property
     def values(self) -> Row | None:
         """The values of the cursor's row, if it has been read."""
         return self.row_values(self.cursor) if self.count else None
-
-    @property
-    def page_rows(self) -> int:
-        """How many rows are in view."""
-        return max(1, self.size.height - self.heading)
-
-    def row_values(self, row: int) -> Row | None:
-        """A row, if its block has been read."""
-        block = self._blocks.get(row // BLOCK_ROWS)
-        offset = row % BLOCK_ROWS
-        return block[offset] if block is not None and row >= 0 and offset < len(block) else None
 
     def show(
         self,
@@ -272,7 +222,7 @@ class WindowTable(Widget, can_focus=True):
         row = event.y - self.heading
         if row < 0:
             spans = self._layout()
-            left = _GUTTER
+            left = GUTTER
             for index, width in spans:
                 if left <= event.x <= left + width:
                     self.action_column(index - self.column)
@@ -323,6 +273,9 @@ class WindowTable(Widget, can_focus=True):
             self.refresh()
         self._moved()
 
+    def _unread(self, error: Exception) -> None:
+        self.post_message(self.Failed(self, error))
+
     def _moved(self) -> None:
         self.post_message(self.CursorMoved(self, self.cursor if self.count else None, self.values))
 
@@ -330,124 +283,3 @@ class WindowTable(Widget, can_focus=True):
         lines = {row - self._top + self.heading for row in rows if 0 <= row - self._top < self.page_rows}
         if lines:
             self.refresh(*(Region(0, line, self.size.width, 1) for line in sorted(lines)))
-
-    def _blocks_of(self, top: int, count: int) -> list[int]:
-        """The blocks that hold the rows in view."""
-        last = min(top + self.page_rows, count) - 1
-        return list(range(top // BLOCK_ROWS, last // BLOCK_ROWS + 1)) if last >= 0 else []
-
-    def _fetch(self) -> bool:
-        """Read what the window needs and what stands next to it; True if all in view is there already."""
-        needed = [k for k in self._blocks_of(self._top, self.count) if k not in self._blocks]
-        if getattr(self._source, "immediate", False):
-            for k in needed:
-                self._keep(k, self._source.block(k))
-            return True
-        near = self._blocks_of(max(0, self._top - BLOCK_ROWS // 2), self.count)[:1]
-        after = min(self.count - 1, self._top + self.page_rows + BLOCK_ROWS // 2) // BLOCK_ROWS
-        wanted = [k for k in {*needed, *near, after} if k >= 0 and k not in {*self._blocks, *self._reading}]
-        if wanted:
-            generation = self._generation
-            self._reading.update(wanted)
-
-            def arrived(blocks: dict[int, Sequence[Row]]) -> None:
-                if generation != self._generation:
-                    return
-                self._reading.difference_update(wanted)
-                shown = set(self._blocks_of(self._top, self.count))
-                for k, block in blocks.items():
-                    self._keep(k, block)
-                if shown & blocks.keys():
-                    self.refresh()
-                    self._moved()
-
-            if needed:
-                self.set_timer(_SLOW_SECONDS, self._show_waiting)
-            self._read(self._source, wanted, arrived)
-        return not needed
-
-    def _keep(self, k: int, block: Sequence[Row]) -> None:
-        self._blocks[k] = block
-        self._blocks.move_to_end(k)
-        shown = set(self._blocks_of(self._top, self.count))
-        for old in list(self._blocks):
-            if len(self._blocks) <= _KEPT_BLOCKS:
-                break
-            if old not in shown:
-                del self._blocks[old]
-
-    def _show_waiting(self) -> None:
-        """The block takes long: show the rows as not read yet instead of the old ones."""
-        if any(k not in self._blocks for k in self._blocks_of(self._top, self.count)):
-            self.refresh()
-
-    def _read(
-        self,
-        source: BlockSource,
-        wanted: Sequence[int],
-        arrived: Callable[[dict[int, Sequence[Row]]], None],
-    ) -> None:
-        generation = self._generation
-
-        def read() -> None:
-            try:
-                blocks = {k: source.block(k) for k in wanted if generation == self._generation}
-            except Exception as error:  # told by the screen: a query may fail in any of DuckDB's ways
-                self._reading.difference_update(wanted)
-                self.post_message(self.Failed(self, error))
-                return
-            if len(blocks) == len(wanted) and self.is_attached:
-                self.app.call_from_thread(arrived, blocks)
-
-        self.run_worker(read, thread=True, group="blocks", exit_on_error=False)
-
-    # drawing
-
-    def _layout(self) -> list[tuple[int, int]]:
-        return layout(self.columns, self.size.width - _GUTTER, self._first_column)
-
-    def _style(self, part: str) -> Style:
-        return self.rich_style + self.get_component_rich_style(f"window-table--{part}", partial=True)
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if self.heading and y == 0:
-            return self._heading_line(width)
-        row = self._top + y - self.heading
-        if row >= self.count:
-            text = self.empty if not self.count and y == self.heading else ""
-            return Strip([Segment(fit(" " + text, width), self._style("dim"))], width)
-        return self._row_line(row, width)
-
-    def _heading_line(self, width: int) -> Strip:
-        base, current = self._style("heading"), self._style("column")
-        segments = [Segment(" " * _GUTTER, base)]
-        for index, size in self._layout():
-            column = self.columns[index]
-            heading = column.heading
-            if self.sort is not None and self.sort[0] == column.name:
-                heading += "▼" if self.sort[1] else "▲"
-            segments.append(
-                Segment(fit(heading, size, column.align), current if index == self.column else base)
-            )
-            segments.append(Segment(" " * GAP, base))
-        return Strip(segments).adjust_cell_length(width, base)
-
-    def _row_line(self, row: int, width: int) -> Strip:
-        values = self.row_values(row)
-        on_cursor = row == self.cursor
-        style = self._style("cursor") if on_cursor and self.has_focus else self.rich_style
-        if values is None:
-            return Strip([Segment(fit(">…" if on_cursor else " …", width), style)], width)
-        gutter = (">" if on_cursor else " ") + ("*" if self.marked(values) else " ")
-        segments = [Segment(gutter, style)]
-        for index, size in self._layout():
-            column = self.columns[index]
-            where = index if column.index is None else column.index
-            cell = column.render(values[where] if where < len(values) else None)
-            kind = ""
-            if isinstance(cell, Cell):
-                cell, kind = cell.text, cell.kind
-            text = fit(cell, size, column.align, column.cut) + " " * GAP
-            segments.append(Segment(text, self._style(kind) if kind and not on_cursor else style))
-        return Strip(segments).adjust_cell_length(width, style)

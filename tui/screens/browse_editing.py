@@ -1,0 +1,110 @@
+"""How Browse's query changes: typed in the line, made by the list of attributes, cleared, taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from colonnade.tui.keys import action
+from colonnade.tui.screens.browse_query import QueryScreen
+from colonnade.tui.widgets.attribute_list import AttributeList
+from colonnade.tui.widgets.query_line import QueryLine
+
+if TYPE_CHECKING:
+    from colonnade.engine.expression_completion import Completions
+    from colonnade.tui.session_model import Checked
+
+__all__ = ["EditScreen"]
+
+_TYPING_SECONDS = 0.06
+
+
+class EditScreen(QueryScreen):
+    """The ways to change the expression; each searches at once."""
+
+    BINDINGS: ClassVar = [
+        action("browse.query", "i,equals_sign", "query", "type a query"),
+        action("browse.clear", "c", "clear", "clear the query: all images"),
+        action("browse.undo", "u", "undo", "the query before"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._earlier: list[str] = []
+
+    def change(self, text: str) -> None:
+        """Take another expression as the query."""
+        if text != self.session.query:
+            self._earlier = [*self._earlier[-99:], self.session.query]
+            self.session.query = text
+        self.forget("check")
+        self.line.set_text(text)
+        self._show_conditions()
+        self.find(keep=True)
+
+    def on_query_line_edited(self, event: QueryLine.Edited) -> None:
+        session, text, position = self.session, event.text, event.position
+
+        def work() -> tuple[Checked | None, Completions]:
+            return session.check(text) if text.strip() else None, session.complete(text, position)
+
+        def then(answer: tuple[Checked | None, Completions]) -> None:
+            checked, completions = answer
+            if self.line.is_typing:
+                self.line.refill(completions.start, completions.options)
+            if checked is not None and not checked.ok:
+                in_word = completions.options and completions.start < position
+                if in_word and checked.position >= completions.start and self.line.is_typing:
+                    self.line.clear_fault()  # a word that is being typed is no fault yet
+                else:
+                    self.line.fault(checked.message, checked.position)
+                return
+            self.line.clear_fault()
+            if session.query != text.strip():
+                self._earlier = [*self._earlier[-99:], session.query]
+                session.query = text.strip()
+                self.find(keep=True)
+
+        self.background("check", work, then, delay=_TYPING_SECONDS)
+
+    def on_query_line_left(self, event: QueryLine.Left) -> None:
+        self.table.focus()
+        session, text = self.session, self.line.text
+
+        def then(checked: Checked) -> None:
+            if not checked.ok:
+                self.line.fault(checked.message, checked.position)
+
+        if text.strip() and text.strip() != session.query:
+            self.background("check", lambda: session.check(text), then)
+
+    def on_attribute_list_stepped(self, event: AttributeList.Stepped) -> None:
+        self._edit(lambda: self.session.step(self.session.query, event.code, event.delta))
+
+    def on_attribute_list_cycled(self, event: AttributeList.Cycled) -> None:
+        self._edit(lambda: self.session.cycle(self.session.query, event.code))
+
+    def _edit(self, make: Callable[[], str]) -> None:
+        """Change the query by what reads nothing but its text."""
+        from colonnade.engine.errors import ColonnadeError
+
+        try:
+            text = make()
+        except ColonnadeError as error:
+            self.fail(error)
+        else:
+            self.change(text)
+
+    def action_query(self) -> None:
+        self.line.type()
+
+    def action_clear(self) -> None:
+        self.change("")
+
+    def action_undo(self) -> None:
+        if self._earlier:
+            text = self._earlier.pop()
+            self.session.query = text
+            self.change(text)
+        else:
+            self.say("there is no earlier query")
