@@ -210,3 +210,4 @@ class _TimeLimit:
             ) from None
         finally:
             timer.cancel()
+            timer.join()  # it holds the connection: an interpreter that ends meanwhile would complain of that
