@@ -267,6 +267,8 @@ def test_every_method(planted: Store) -> None:
     audited(planted, "cat", 10)
     told = process(planted.path, "calibration", "fit")
     assert told.code == 0
+    job = colonnade(planted.path, "jobs", "--json").json[0]
+    assert (job["command"], job["state"]) == (["calibration", "fit"], "done")
     assert "cat" in told.out
     assert "no signal" in told.err
     methods = [row["method"] for row in colonnade(planted.path, "calibration", "--json").json]

@@ -429,3 +429,19 @@ def test_a_label_is_worth_less_the_more_there_are() -> None:
     assert few.now > few.expected
     assert few.worth > many.worth >= 0
     assert doubt(np.empty(0), np.empty(0), np.empty(0, bool)).worth == 0
+
+
+def test_labels_that_a_killed_review_left_move_the_cut_the_next_time(store: Path) -> None:
+    review = Review(Store(store), "earth", reviewer="ann")
+    for number in range(4):
+        question = review.next()
+        assert question is not None
+        review.answer(question, number % 2 == 0)
+    with reviewing(store, "earth") as child:
+        press(child, "q")
+        child.expect("made anew: earth, both")
+    assert colonnade(store, "calibration", "earth", "--json").json[0]["method"] == "labels"
+    with reviewing(store, "earth") as child:
+        press(child, "q")
+        child.expect(pexpect.EOF)
+        assert "made anew" not in child.before

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,7 +149,7 @@ def fit(
     from colonnade.engine.fits import SAMPLE
 
     opened = open_store(store)
-    with progress("fit") as line:
+    with _job(opened, codes or [], dry_run=dry_run) as tick:
         run = fit_attributes(
             opened,
             codes or None,
@@ -156,7 +157,26 @@ def fit(
             sample=sample or SAMPLE,
             seed=seed,
             dry_run=dry_run,
-            progress=line.update,
+            progress=tick,
             on_conflict=say,
         )
     report(run, dry_run=dry_run, json_=json_)
+
+
+@contextmanager
+def _job(store: Store, codes: Sequence[str], *, dry_run: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress line and, unless nothing is written, a recorded job."""
+    from colonnade.engine.jobs import record_job
+
+    with ExitStack() as stack:
+        line = stack.enter_context(progress("fit"))
+        if dry_run:
+            yield line.update
+            return
+        job = stack.enter_context(record_job(store.path, ["calibration", "fit", *codes]))
+
+        def tick(done: int, total: int) -> None:
+            job.update("fit", done, total)
+            line.update(done, total)
+
+        yield tick

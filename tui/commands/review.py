@@ -14,7 +14,7 @@ from colonnade.tui.plan_text import count
 
 if TYPE_CHECKING:
     from colonnade.engine.fit_run import FitRun
-    from colonnade.engine.review import AttributeWorth, Question, Review
+    from colonnade.engine.review import AttributeWorth, Question, Review, Standing
     from colonnade.engine.store import Store
     from colonnade.tui.review_session import Sitting
 
@@ -176,7 +176,7 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
         say(line)
     standing = questions.standing()
     run = None
-    if fit and sitting.given and standing.ready:
+    if fit and standing.ready and (sitting.given or not _fitted_on(questions, standing)):
         run = _fit(store, questions.code)
     if json_:
         emit_json(
@@ -195,8 +195,14 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
         say(line)
     if run is not None:
         _print_fit(run)
-    elif fit and sitting.given:
+    elif fit and not standing.ready:
         say("two labels of each kind or ten in all move the cut")
+
+
+def _fitted_on(questions: Review, standing: Standing) -> bool:
+    """Whether the fit there is rests on as many labels already."""
+    part = questions.places.fit.labels
+    return part is not None and (part.present, part.absent) == (standing.yes, standing.no)
 
 
 def _say_sitting(questions: Review, sitting: Sitting) -> None:
