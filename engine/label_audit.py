@@ -6,13 +6,16 @@ that belong to the images: what was drawn follows from the labels alone, and a s
 the cut moves. Labels chosen by the policy of the review are nearer to the cut than images are, and are never used here.
 
 The share of hits among the accepted has Jeffreys' prior, Beta(.5, .5). Below the cut hits are too rare for that: there
-the prior is Beta(.5, .5 / m - .5), as vague, with the mean m that images so far below a cut had on photographs. What is
-known of the audited images is kept apart from what is inferred of the others, so that a full audit leaves no doubt.
+it is Beta(.5, .5 / m - .5), as vague, around the mean m = sigmoid(.85 x + level) over the stratum, as photographs have
+it. The level is the attribute's own, N(-2, 1.2), and learnt from all strata together: hits close below the cut make
+hits farther down likelier. What is known of the audited images is kept apart from what is inferred of the others, so
+that a full audit leaves no doubt.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -37,8 +40,10 @@ AUDIT_SHARES = (0.6, 0.2, 0.12, 0.08)
 
 _EDGES = (0.0, -1.0, -3.0)
 _LEVEL = 0.9
-_BELOW_CUT, _STEEPNESS, _LEAST_SHARE = -2.0, 0.85, 2e-5
-"""The share of hits at x below the cut is expected to be sigmoid(.85 x - 2), and never quite nothing."""
+_STEEPNESS, _LEAST_SHARE = 0.85, 2e-5
+_LEVELS = -2 + 1.2 * np.linspace(-3, 3, 25)
+_VAGUE = 0.5
+_BINS, _LOWEST = 240, -24.0
 _DRAWS = 4000
 _NEARLY = 1e-9
 
@@ -88,9 +93,8 @@ def strata(x: np.ndarray) -> np.ndarray:
 
 
 def draw(x: np.ndarray, image_id: np.ndarray, audited: np.ndarray, *, seed: str) -> Draw | None:
-    """The next image to audit; None when all are.
-
-    The stratum is the one farthest behind its share, the image the one in it with the smallest random number.
+    """The next image to audit: of the stratum farthest behind its share, that of the smallest random number. None when
+    all are audited.
 
     Args:
         x: float [n], log odds minus the cut in force.
@@ -137,20 +141,45 @@ class _Piece:
     """Hits among the audited."""
     trials: float
     hits: float
-    prior: tuple[float, float]
+    expected: np.ndarray | None
+    """float [levels], the expected share of hits at each level below the cut; None above it."""
 
     @property
     def rest(self) -> int:
         return max(self.size - self.audited, 0)
 
     @property
-    def posterior(self) -> tuple[float, float]:
-        return self.prior[0] + self.hits, self.prior[1] + self.trials - self.hits
+    def prior(self) -> np.ndarray:
+        """The Beta distribution's two numbers, float [levels, 2]."""
+        if self.expected is None:
+            return np.full((len(_LEVELS), 2), 0.5)
+        return np.stack([np.full(len(_LEVELS), _VAGUE), _VAGUE * (1 / self.expected - 1)], axis=1)
 
-    def draws(self, generator: np.random.Generator) -> np.ndarray:
-        """Hits in all, drawn from the posterior."""
-        share = generator.beta(*self.posterior, size=_DRAWS)
-        return np.asarray(self.known + generator.binomial(self.rest, share))
+    @property
+    def posterior(self) -> np.ndarray:
+        return self.prior + np.array([self.hits, self.trials - self.hits])
+
+    def evidence(self) -> np.ndarray:
+        """Log likelihood of the levels, float [levels]."""
+        return _log_beta(self.posterior) - _log_beta(self.prior)
+
+    def draws(self, levels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Hits in all, drawn from the posterior at levels int [draws]."""
+        a, b = self.posterior[levels].T
+        return np.asarray(self.known + generator.binomial(self.rest, generator.beta(a, b)))
+
+
+def _log_beta(numbers: np.ndarray) -> np.ndarray:
+    return np.array([math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b) for a, b in numbers])
+
+
+def _hits(pieces: Sequence[_Piece]) -> np.ndarray:
+    """Hits in all of each piece, drawn from the joint posterior: float [pieces, draws]."""
+    generator = np.random.default_rng(0)
+    log_mass = -0.5 * np.linspace(-3, 3, len(_LEVELS)) ** 2 + sum(piece.evidence() for piece in pieces)
+    mass = np.exp(log_mass - log_mass.max())
+    levels = generator.choice(len(_LEVELS), size=_DRAWS, p=mass / mass.sum())
+    return np.array([piece.draws(levels, generator) for piece in pieces], dtype=np.float64)
 
 
 def audit(
@@ -171,7 +200,7 @@ def audit(
     pieces = _pieces(x, at, present, probability, cut)
     accepted = [piece for piece in pieces if piece.accepted]
     return Audit(
-        precision=_precision(accepted),
+        precision=_precision(pieces),
         recall=_recall(pieces) if len(at) else None,
         accepted=sum(piece.size for piece in accepted),
         audited=len(at),
@@ -183,7 +212,7 @@ def precision_at(
     x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray, cut: float = 0.0
 ) -> Estimate | None:
     """Only the precision of `audit`, which takes less time."""
-    return _precision([piece for piece in _pieces(x, at, present, probability, cut) if piece.accepted])
+    return _precision(_pieces(x, at, present, probability, cut))
 
 
 def worth_of_one_more(x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray) -> float:
@@ -195,7 +224,7 @@ def worth_of_one_more(x: np.ndarray, at: np.ndarray, present: np.ndarray, probab
     if not accepted or not accepted[0].rest:
         return 0.0
     (now,) = accepted
-    a, b = now.posterior
+    a, b = now.posterior[0]
     no = replace(now, audited=now.audited + 1, trials=now.trials + 1)
     yes = replace(no, known=now.known + 1, hits=now.hits + 1)
     after = (a * _single(yes).width + b * _single(no).width) / (a + b)
@@ -213,7 +242,7 @@ def _pieces(
         raise ValueError("a probability of selection must be above 0 and at most 1")
     of_all, of_audited = 2 * strata(x) + (x < cut), 2 * strata(at) + (at < cut)
     found = []
-    for code in np.unique(of_all).tolist():
+    for code in np.flatnonzero(np.bincount(of_all)).tolist():
         inside, mine = of_all == code, of_audited == code
         weight = 1 / probability[mine]
         trials = float(weight.sum() ** 2 / (weight**2).sum()) if len(weight) else 0.0
@@ -226,31 +255,31 @@ def _pieces(
                 known=int(present[mine].sum()),
                 trials=trials,
                 hits=min(hits, trials),
-                prior=_prior(x[inside]) if code > 1 else (0.5, 0.5),
+                expected=_expected(x[inside]) if code > 1 else None,
             )
         )
     return found
 
 
-def _prior(x: np.ndarray) -> tuple[float, float]:
-    """Of the share of hits among images at x below the cut."""
-    odds = np.clip(_STEEPNESS * x + _BELOW_CUT, -50, 0)
-    expected = float((np.exp(odds) / (1 + np.exp(odds))).mean()) + _LEAST_SHARE
-    return 0.5, 0.5 / expected - 0.5
+def _expected(x: np.ndarray) -> np.ndarray:
+    """The mean share of hits, float [levels], among images at x below the cut."""
+    counts, edges = np.histogram(np.clip(x, _LOWEST, 0), bins=_BINS, range=(_LOWEST, 0))
+    odds = _STEEPNESS * (edges[1:] + edges[:-1]) / 2 + _LEVELS[:, None]
+    return np.asarray((1 / (1 + np.exp(-odds))) @ counts / counts.sum() + _LEAST_SHARE)
 
 
-def _precision(accepted: Sequence[_Piece]) -> Estimate | None:
+def _precision(pieces: Sequence[_Piece]) -> Estimate | None:
+    accepted = [piece for piece in pieces if piece.accepted]
     if not accepted:
         return None
-    if len(accepted) == 1:
+    if len(accepted) == 1 and accepted[0].expected is None:
         return _single(accepted[0])
-    generator = np.random.default_rng(0)
-    hits = np.sum([piece.draws(generator) for piece in accepted], axis=0)
+    hits = _hits(pieces)[[piece.accepted for piece in pieces]].sum(axis=0)
     return _summary(hits / sum(piece.size for piece in accepted))
 
 
 def _single(piece: _Piece) -> Estimate:
-    a, b = piece.posterior
+    a, b = piece.posterior[0]
     tails = (1 - _LEVEL) / 2, (1 + _LEVEL) / 2
     none, every = piece.hits <= _NEARLY, piece.hits >= piece.trials - _NEARLY
     if none != every:  # Nothing speaks for one of the ends: all of the tail is at the other.
@@ -260,13 +289,13 @@ def _single(piece: _Piece) -> Estimate:
 
 
 def _recall(pieces: Sequence[_Piece]) -> Estimate:
-    generator = np.random.default_rng(0)
-    hits = [piece.draws(generator) for piece in pieces]
-    total = np.sum(hits, axis=0)
-    found = sum((h for h, piece in zip(hits, pieces, strict=True) if piece.accepted), np.zeros(_DRAWS))
-    return _summary(np.divide(found, total, out=np.ones(_DRAWS), where=total > 0))
+    hits = _hits(pieces)
+    found, total = hits[[piece.accepted for piece in pieces]].sum(axis=0), hits.sum(axis=0)
+    shares = np.divide(found, total, out=np.ones(_DRAWS), where=total > 0)
+    missed = any(piece.known for piece in pieces if not piece.accepted)
+    return _summary(shares) if missed else _summary(shares, 1 - _LEVEL, 1.0)
 
 
-def _summary(shares: np.ndarray) -> Estimate:
-    low, high = np.quantile(shares, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Estimate(float(shares.mean()), float(low), float(high))
+def _summary(shares: np.ndarray, low: float = (1 - _LEVEL) / 2, high: float = (1 + _LEVEL) / 2) -> Estimate:
+    at = np.quantile(shares, [low, high])
+    return Estimate(float(shares.mean()), float(at[0]), float(at[1]))
