@@ -342,6 +342,9 @@ async def test_without_a_map_it_says_what_to_do(tmp_path: Path, images: int, wor
         await one.press(
             "r", "p", "enter", "n", "c", "o", "a", "w", "full_stop", "plus", "h", "m", "space", "x"
         )
+        if images < 5:
+            await one.press("u")
+            await one.until(lambda: "needs at least 5 images" in one.screen.status.message, 60)
         put_map(store, images)
         await one.until(lambda: one.legend.startswith(f"{images} images"))
 

@@ -86,9 +86,9 @@ def load_map(session: Session) -> MapData:
     snapshot, model = state.snapshot, state.settings.active
     if model is None:
         raise NoMapError("there are no embeddings yet: `colonnade sync`, or the plan in Jobs, makes them")
-    files, vectors = (snapshot.files(table, model.key) for table in ("projections", "embeddings"))
+    files, embeddings = (snapshot.files(table, model.key) for table in ("projections", "embeddings"))
     with duck_errors(str(snapshot.path)), session._cursor() as cursor:
-        embedded = _rows(cursor, vectors)
+        embedded = _rows(cursor, embeddings)
         if not files:
             raise NoMapError(_no_map(model.key, embedded, bool(snapshot.partitions("projections"))))
         base = session._columns.base(cursor, snapshot)

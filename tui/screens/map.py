@@ -76,9 +76,14 @@ class MapScreen(MapChoosing):
         self.load()
 
     def jobs_changed(self, records: Sequence[JobRecord]) -> None:
-        running = next(
-            (one for one in records if one.command[:1] == ("map",) and one.state == "running"), None
-        )
+        newest = next((one for one in records if one.command[:1] == ("map",)), None)
+        running = newest if newest is not None and newest.state == "running" else None
+        if newest is not None and newest.pid == self.awaited and running is None:
+            self.awaited = None
+            if newest.state == "done":
+                self.say("the map is up to date")
+            else:
+                self.fail(f"the job ended ({newest.state}): {newest.message or 'its log is in Jobs'}")
         job = ""
         if running is not None:
             job = (

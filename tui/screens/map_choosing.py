@@ -13,6 +13,8 @@ from colonnade.tui.widgets.globe import Globe
 if TYPE_CHECKING:
     import numpy as np
 
+    from colonnade.tui.job_start import Started
+
 __all__ = ["SELECTION", "MapChoosing"]
 
 SELECTION = "map_selection"
@@ -123,7 +125,8 @@ class MapChoosing(MapDrawing):
         self.say(f"starting {' '.join(words)} ...")
         self.background("start", lambda: session.start_job(words), self._started)
 
-    def _started(self, started: Any) -> None:
+    def _started(self, started: Started) -> None:
+        self.awaited = None if started.ended else started.pid
         self.say(
             started.message
             if started.ended and started.message

@@ -53,6 +53,8 @@ class MapDrawing(BaseScreen):
         self.here: Here | None = None
         self._look = Look("density", None, "", False)
         self._flags = Flags()
+        self.awaited: int | None = None
+        """The process of the job that was started here and has not ended."""
         self._turn = self._crowd = 0
         self._job = ""
 
