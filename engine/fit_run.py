@@ -9,20 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from colonnade.engine.answers import read_answers
+from colonnade.engine.auto_fit import SAMPLE
 from colonnade.engine.calibration import Fit, default_fit, moved
-from colonnade.engine.calibration_store import (
-    FitChange,
-    active_model,
-    base_attribute,
-    derived_from,
-)
+from colonnade.engine.calibration_store import FitChange, active_model, base_attribute, derived_from
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import ConflictError, InputError, StoreError
 from colonnade.engine.fit_choice import Choice, Grounds, choose, read_grounds, stored_row
 from colonnade.engine.fit_comparison import Comparison
 from colonnade.engine.fit_rows import stage_fits
-from colonnade.engine.fits import SAMPLE, FitOrder, make_fits
 from colonnade.engine.freshness import AttributeWork, base_work, cell_states
 from colonnade.engine.known_stats import KnownStats
 from colonnade.engine.provenance import logit_definition, read_definitions
@@ -35,6 +29,7 @@ from colonnade.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
+    from colonnade.engine.fits import FitOrder
 
 __all__ = ["FitOutcome", "FitRun", "fit_attributes", "set_cut"]
 
@@ -110,6 +105,8 @@ def fit_attributes(
     """
 
     def make(state: _State, tick: Callable[[], None], known: KnownStats) -> dict[str, Fit | None]:
+        from colonnade.engine.fits import make_fits
+
         orders, fits = _orders(state, method, asked=codes is not None)
         made = make_fits(
             state.snapshot, state.grounds, orders, sample=sample, seed=seed, progress=tick, known=known
@@ -149,6 +146,9 @@ def _orders(
     state: _State, method: str | None, *, asked: bool
 ) -> tuple[list[FitOrder], dict[str, Fit | None]]:
     """What is to be fitted, and the fits that need no fitting (None: nothing is to be stored)."""
+    from colonnade.engine.answers import read_answers
+    from colonnade.engine.fits import FitOrder
+
     obstacle = state.grounds.obstacle
     orders: list[FitOrder] = []
     fits: dict[str, Fit | None] = {}

@@ -79,18 +79,18 @@ class ScorePass:
             self._run(work, progress)
 
     def _run(self, work: Sequence[AttributeWork], progress: Callable[[], None]) -> None:
+        light = [(item, cell) for item in work for cell in item.cells if cell.task is Task.CONFIDENCE]
+        for (item, cell), scores in zip(light, in_order(lambda pair: self._anew(*pair), light), strict=True):
+            self.emit(item, cell, scores)
+            progress()
         embedded = cell_states(self.snapshot, "embeddings", self.model.key)
         for shard in sorted({cell.shard for item in work for cell in item.cells}):
             todo = [(item, cell) for item in work for cell in item.cells if cell.shard == shard]
             heavy = [pair for pair in todo if pair[1].task in (Task.LOGITS, Task.MISSING)]
             for item, cell in todo:
-                if cell.task is Task.CONFIDENCE:
-                    self.emit(item, cell, self._anew(item, cell))
-                elif cell.task is Task.REMOVE:
+                if cell.task is Task.REMOVE:
                     self.emit(item, cell, None)
-                else:
-                    continue
-                progress()
+                    progress()
             if heavy:
                 self._multiply(embedded[shard], shard, heavy, progress)
                 self.used(shard, embedded[shard].files)
