@@ -376,6 +376,10 @@ def test_what_comes_next(store: Path) -> None:
     )
     listed = colonnade(store, "review", "--next", "--list", "--budget", 2)
     assert len(listed.out.splitlines()) >= 2
+    with reviewing(store, "--next") as child:
+        child.expect("one more label is worth most")
+        child.expect("1 of 20")
+        child.send("q")
 
 
 def test_a_picture_that_changed_meanwhile_is_not_labelled(store: Path) -> None:
