@@ -10,13 +10,24 @@ from colonnade.engine.background_stats import BackgroundStats
 
 __all__ = ["KnownStats", "joined"]
 
-_PER_IMAGE = ("top_index", "top_logit", "mean", "mean50", "std", "fold")
-
 
 def joined(parts: Sequence[BackgroundStats]) -> BackgroundStats:
     """The stats of several blocks of images, at least one, as those of all."""
-    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in _PER_IMAGE)
-    return BackgroundStats(*columns, parts[0].background, parts[0].scale, parts[0].bias)
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return BackgroundStats(
+        top_index=column("top_index"),
+        top_logit=column("top_logit"),
+        mean=column("mean"),
+        mean50=column("mean50"),
+        std=column("std"),
+        fold=column("fold"),
+        background=parts[0].background,
+        scale=parts[0].scale,
+        bias=parts[0].bias,
+    )
 
 
 class KnownStats:

@@ -43,7 +43,7 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 def one_blas_thread() -> Iterator[None]:
     """Keep each matrix product in the thread that asked for it: several such threads would wait for one another, and
     the last bits of a product would depend on the number of cores."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1, user_api="blas"):
         yield

@@ -12,7 +12,7 @@ __all__ = ["SKETCH", "distance", "quantiles", "sketch_or_none"]
 SKETCH = 33
 """Quantiles in a sketch: every 1/32 of the values, from the lowest to the highest."""
 
-Sketch = Sequence[float]
+Sketch = Sequence[float] | np.ndarray
 
 
 def quantiles(values: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ def fit_of(store: Store, code: str) -> Fit:
 def accepted(store: Store, code: str) -> np.ndarray:
     """bool [n], by image."""
     data = read_files(store.snapshot().files("scores", code), ["image_id", "status"])
-    return codes_of_statuses(data["status"]) == ACCEPTED
+    return np.asarray(codes_of_statuses(data["status"]) == ACCEPTED)
 
 
 def put_labels(store: Store, code: str, answers: dict[int, bool]) -> None:
@@ -230,7 +230,7 @@ CHANGES = {
         "model settings changed",
     ),
     "template": Change(
-        lambda store, folder: store.vocabulary_path.write_text(VOCABULARY + "templates: ['a {description}']\n") and None
+        lambda store, folder: void(store.vocabulary_path.write_text(VOCABULARY + "templates: ['a {description}']\n"))
     ),
     "label": Change(lambda store, folder: set_vocabulary(store, "label: Cat", "label: Tomcat")),
     "threshold": Change(
@@ -254,13 +254,15 @@ CHANGES = {
         reason="not calibrated yet",
     ),
     "removed attribute": Change(
-        lambda store, folder: set_vocabulary(
-            store, "  - {code: dog, label: Dog, description: a dog, prompts: [dog]}\n", ""
-        )
-        or set_vocabulary(store, "any_of: [cat, dog]", "any_of: [cat]"),
+        lambda store, folder: remove_dog(store),
         written=frozenset({"pets", "haunted"}),
     ),
 }  # fmt: skip
+
+
+def remove_dog(store: Store) -> None:
+    set_vocabulary(store, "  - {code: dog, label: Dog, description: a dog, prompts: [dog]}\n", "")
+    set_vocabulary(store, "any_of: [cat, dog]", "any_of: [cat]")
 
 
 def void(result: object) -> None:

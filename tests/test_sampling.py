@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_vectors_are_fetched_by_id(tmp_path: Path) -> None:
 def test_work_keeps_its_order_and_fetches_little_ahead() -> None:
     fetched: list[int] = []
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         for number in range(40):
             fetched.append(number)
             yield number
@@ -71,7 +72,7 @@ def test_work_keeps_its_order_and_fetches_little_ahead() -> None:
         return number * number
 
     found = []
-    for value in in_order(slow, items()):  # type: ignore[arg-type,var-annotated]
+    for value in in_order(slow, items()):
         found.append(value)
         assert len(fetched) <= len(found) + workers() + 1
     assert found == [number * number for number in range(40)]
