@@ -344,7 +344,9 @@ def test_compact_keeps_files_of_one_definition_apart_from_none(store: Store) -> 
     """A cell of two definitions is stale before and after: merging says nothing that is not true."""
     cell = store.snapshot().cell("scores", "earth", 0)
     data = read_files(cell)
-    other = data.slice(20).set_column(6, "definition", pa.array(["f" * 16] * 20))
+    other = data.slice(20).set_column(
+        data.column_names.index("definition"), "definition", pa.array(["f" * 16] * 20)
+    )
     with open_stage(store.path, command="test") as stage:
         stage.replace("scores", "earth", 0, data.slice(0, 20), read=cell)
         stage.append("scores", "earth", 0, other, read=cell)

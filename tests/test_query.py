@@ -460,7 +460,8 @@ def wide_store(path: Path, dropped: dict[str, int]) -> tuple[Store, dict[str, np
         for code, confidence in values.items():
             keep = ids != dropped.get(code, -1)
             words = np.where(confidence >= 0.5, "accepted", "rejected")
-            rows = {"image_id": ids[keep], "logit": confidence[keep], "confidence": confidence[keep]}
+            rows = {"image_id": ids[keep], "confidence": confidence[keep]}
+            rows |= dict.fromkeys(("logit", "log_odds"), confidence[keep])
             rows |= {"status": words[keep]} | {
                 name: ["x"] * int(keep.sum()) for name in ("label_source", "model", "definition")
             }
