@@ -35,7 +35,7 @@ def definition_change(old: str | None, new: str | None, known: Known, depth: int
 
 def _details(old: Mapping[str, Any], new: Mapping[str, Any], known: Known, why: str, depth: int) -> str:
     if why in ("calibration changed", "background changed"):
-        return _fields(old.get("fit"), new.get("fit"))
+        return _fit(old.get("fit"), new.get("fit"))
     if why == "thresholds changed":
         return _fields(old.get("thresholds"), new.get("thresholds"))
     if why == "rule changed":
@@ -59,6 +59,15 @@ def _fields(old: object, new: object) -> str:
     names = dict.fromkeys((*old, *new))
     changed = [name for name in names if old.get(name) != new.get(name)]
     return ", ".join(f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in changed)
+
+
+def _fit(old: object, new: object) -> str:
+    """What differs of two fits; of an axis or a background only that it is another."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return ""
+    others = [f"another {n}" for n in ("axis", "background") if n in old and n in new and old[n] != new[n]]
+    plain = [{k: v for k, v in fit.items() if k not in ("axis", "background")} for fit in (old, new)]
+    return ", ".join(filter(None, [*others, _fields(*plain)]))
 
 
 def _rule(old: object, new: object) -> str:

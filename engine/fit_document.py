@@ -134,8 +134,12 @@ def _base(document: Mapping[str, Any]) -> AutoBase:
     slope = _number(document, "slope")
     if slope <= 0:
         raise ValueError("slope")
+    try:
+        axis = axis_from_json(_object(document, "axis"))
+    except StoreError:
+        raise ValueError("axis") from None
     return AutoBase(
-        axis=axis_from_json(_object(document, "axis")),
+        axis=axis,
         cut=_number(document, "cut"),
         slope=slope,
         no_signal=_truth(document, "no_signal"),
@@ -209,7 +213,7 @@ def _digest(document: Mapping[str, Any], name: str) -> str:
 
 
 def _words(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_WORDS:
+    if not isinstance(value, str) or len(value) > _MAX_WORDS:
         raise ValueError("a phrase")
     return value
 

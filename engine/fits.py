@@ -27,6 +27,7 @@ from colonnade.engine.stored_odds import computed_log_odds, stored_log_odds
 __all__ = ["SAMPLE", "FitOrder", "make_fits", "with_labels", "without_labels"]
 
 _BLOCK_ROWS = 4096
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def _auto_fits(
             seed=seed,
             metrics=dict(found.metrics),
             quantiles=tuple(float(value) for value in found.quantiles),
-            competing=tuple((str(phrase), float(share)) for phrase, share in found.competing),
+            competing=tuple((phrase[:_SHOWN], float(share)) for phrase, share in found.competing),
         )
         if not _wants_labels(order, answers):
             return auto_fit(base, chosen=order.chosen and order.method == "auto")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from colonnade.engine.background import MOST_PHRASES
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.import_files import VectorSource, collect, open_vectors
 from colonnade.engine.import_rows import Counts, Resolve, match_paths, stage_images
@@ -74,7 +75,7 @@ def import_embeddings(
         file: images; None to import only `text` or `background`.
         logit_scale: what a cosine is multiplied by; None for what the store knows of the model. Likewise `logit_bias`.
         text: prompts of the vocabulary and their vectors: columns `prompt`, `embedding`.
-        background: likewise the phrases that calibration compares with.
+        background: likewise the phrases that calibration compares with, in the place of those imported before.
         on_conflict: called with one line when the store changed meanwhile and the work is retried.
 
     Raises:
@@ -93,6 +94,10 @@ def import_embeddings(
     given = [source for source in (images, prompts, phrases) if source is not None]
     if not given:
         raise InputError("nothing to import: name a file of embeddings, --text or --background")
+    if phrases is not None and len(phrases.names) > MOST_PHRASES:
+        raise InputError(
+            f"{phrases.path}: {len(phrases.names):,} phrases; at most {MOST_PHRASES:,} can be used"
+        )
     model = describe_model(store, key, given, logit_scale, logit_bias)
     return store_vectors(
         store, model, images=images, prompts=prompts, background=phrases, on_conflict=on_conflict

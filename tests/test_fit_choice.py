@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from collections_on_disk import data_files
 from crash_helpers import assert_sound
@@ -29,7 +30,7 @@ from vector_files import image_file, prompt_file
 from colonnade.engine.calibration import ACCEPTED, Fit
 from colonnade.engine.calibration_store import active_model, refresh, store_fits
 from colonnade.engine.derive_run import derive_attributes
-from colonnade.engine.errors import ModelError, StoreError
+from colonnade.engine.errors import InputError, ModelError, StoreError
 from colonnade.engine.fit_choice import stored_row
 from colonnade.engine.fit_run import fit_attributes
 from colonnade.engine.freshness import Task
@@ -420,3 +421,26 @@ def test_a_refresh_waits_for_what_needs_the_model(tmp_path: Path) -> None:
     tag(store)
     update_settings(store.path, lambda now: replace(now, models=(replace(now.models[0], spec="hash"),)))
     assert refresh(store, ["cat"]) == ((), ("cat",))
+
+
+def test_scores_without_log_odds_are_told_and_can_be_made_anew(store: Store, tmp_path: Path) -> None:
+    """As a file of an earlier state of the program has them: DuckDB reads it, we name what is missing."""
+    files = store.snapshot().cell("scores", "cat", 0)
+    data = read_files(files).drop_columns(["log_odds"])
+    pq.write_table(data.replace_schema_metadata(None), files[0].path, store_schema=False)
+    put_images(store, tmp_path, images(5, seed=2)[0], first=300)
+    with pytest.raises(StoreError, match="the column log_odds is missing") as told:
+        tag(store, codes=["cat"])
+    assert "\n" not in str(told.value)
+    tag(store, codes=["cat"], force=True)
+    store.sync()
+    assert store.plan().empty
+    assert_sound(store.path)
+
+
+def test_too_many_phrases_are_refused_at_their_import(tmp_path: Path) -> None:
+    store = planted_store(tmp_path, 5, background=False)
+    block = unit_length(np.random.default_rng(0).standard_normal((16_385, 64)).astype(np.float32))
+    file = prompt_file(tmp_path / "many.parquet", block, [f"p{i}" for i in range(16_385)])
+    with pytest.raises(InputError, match="16,385 phrases; at most 16,384"):
+        import_embeddings(store, None, key="planted", logit_scale=100.0, background=file)
