@@ -44,8 +44,7 @@ _STEEPNESS, _LEAST_SHARE = 0.85, 2e-5
 _LEVELS = -2 + 1.2 * np.linspace(-3, 3, 25)
 _VAGUE = 0.5
 _BINS, _LOWEST = 240, -24.0
-_DRAWS = 4000
-_NEARLY = 1e-9
+_DRAWS, _NEARLY = 4000, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +156,11 @@ class _Piece:
 
     @property
     def posterior(self) -> np.ndarray:
-        return self.prior + np.array([self.hits, self.trials - self.hits])
+        return np.asarray(self.prior + np.array([self.hits, self.trials - self.hits]))
 
     def evidence(self) -> np.ndarray:
         """Log likelihood of the levels, float [levels]."""
-        return _log_beta(self.posterior) - _log_beta(self.prior)
+        return np.asarray(_log_beta(self.posterior) - _log_beta(self.prior))
 
     def draws(self, levels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Hits in all, drawn from the posterior at levels int [draws]."""
@@ -228,7 +227,7 @@ def worth_of_one_more(x: np.ndarray, at: np.ndarray, present: np.ndarray, probab
     no = replace(now, audited=now.audited + 1, trials=now.trials + 1)
     yes = replace(no, known=now.known + 1, hits=now.hits + 1)
     after = (a * _single(yes).width + b * _single(no).width) / (a + b)
-    return max(_single(now).width - after, 0.0)
+    return max(_single(now).width - float(after), 0.0)
 
 
 def _pieces(

@@ -6,8 +6,8 @@ towards the base fit by center ~ N(0, 1.5), log slope ~ N(log 1.5, .5); the post
 depends on the answers alone, not on their order or a starting point.
 
 The cut is where the expected F1 of the collection is highest: with the posterior's probability for images without a
-label, and for labelled ones that probability updated by the answer, as evidence of 7 to 3. Without the collection it is
-the posterior mean of the center.
+label, and for labelled ones what the other labels make of them, updated by their own answer, of which one in ten is taken
+for a slip. Without the collection it is the posterior mean of the center.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ _LAPSES = ((0.01, 0.5), (0.05, 0.3), (0.12, 0.2))
 """(Share of answers that are slips, its prior probability)."""
 _DELTAS, _SLOPES = 121, 17
 _FAR = 60.0
-_TRUST = 0.7
-"""What an answer is worth for its own image. Trusting it more gains .01 of F1 and loses more if a tenth are wrong."""
+_SLIPS = 0.1
+"""How many answers are taken for slips where one is judged by the others."""
 _MARGIN = 1.0
 """How far outside the center's 90 % interval the cut may lie."""
-_SLIPS = 0.1
 _KNOTS, _KNOTS_TO = 241, 30.0
 _BLOCK = 64
 
@@ -101,9 +100,7 @@ def fit_labels(
     fit = _summary(posterior, int(present.sum()), int((~present).sum()))
     if collection is None or len(collection) == 0:
         return fit
-    return replace(
-        fit, delta=_best_cut(fit, posterior, np.asarray(collection), x, np.where(present, weight, -weight))
-    )
+    return replace(fit, delta=_best_cut(fit, posterior, np.asarray(collection), x, present, weight))
 
 
 def expected_deviation(
@@ -124,14 +121,21 @@ def expected_deviation(
 
 
 def _best_cut(
-    fit: LabelFit, log_posterior: np.ndarray, collection: np.ndarray, x: np.ndarray, evidence: np.ndarray
+    fit: LabelFit,
+    log_posterior: np.ndarray,
+    collection: np.ndarray,
+    x: np.ndarray,
+    present: np.ndarray,
+    weight: np.ndarray,
 ) -> float:
     """The cut of the highest expected F1, among those between two images that the posterior allows."""
     ordered = np.sort(np.clip(collection[~np.isnan(collection)], -_FAR, _FAR).astype(np.float64))[::-1]
     probability = _predicted(log_posterior, ordered)
-    own = _predicted(log_posterior, x)
-    updated = 1 / (1 + np.exp(-(np.log(own / (1 - own)) + evidence * np.log(_TRUST / (1 - _TRUST)))))
-    np.add.at(probability, np.minimum(np.searchsorted(-ordered, -x), len(ordered) - 1), updated - own)
+    others = _by_the_others(log_posterior, x, present, weight)
+    evidence = np.where(present, weight, -weight) * np.log(1 / _SLIPS - 1)
+    own = 1 / (1 + np.exp(-(np.log(others / (1 - others)) + evidence)))
+    places = np.minimum(np.searchsorted(-ordered, -x), len(ordered) - 1)
+    np.add.at(probability, places, own - _predicted(log_posterior, x))
     hits = np.cumsum(probability)
     expected = 2 * hits / (np.arange(1, len(ordered) + 1) + hits[-1])
     cuts = (ordered + np.append(ordered[1:], ordered[-1] - 2 * _MARGIN)) / 2
@@ -162,17 +166,23 @@ def slip_probabilities(x: np.ndarray, present: np.ndarray) -> np.ndarray:
     The likeliest are worth a second look, which costs less than another label and undoes most of what slips do.
     """
     x, present = np.asarray(x, dtype=np.float64), np.asarray(present, dtype=bool)
-    _checked(x, present, None)
-    x = np.clip(x, -_FAR, _FAR)
-    yes, no = _log_answers(x)
-    said = np.where(present[:, None, None, None], yes, no)
-    total = _grid()[3] + said.sum(axis=0)
+    posterior = _log_posterior(*_checked(x, present, None))
+    expected = _by_the_others(posterior, np.clip(x, -_FAR, _FAR), present, np.ones(len(x)))
+    agreeing = np.where(present, expected, 1 - expected)
+    return np.asarray(_SLIPS * (1 - agreeing) / (_SLIPS * (1 - agreeing) + (1 - _SLIPS) * agreeing))
+
+
+def _by_the_others(
+    log_posterior: np.ndarray, x: np.ndarray, present: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """The probability [n] that labelled images show the attribute, as the other labels have it."""
+    delta, slope, _, _ = _grid()
     found = np.empty(len(x))
-    for row, own in enumerate(said):
-        expected = _predicted(total - own, x[row : row + 1])[0]
-        agreeing = expected if present[row] else 1 - expected
-        found[row] = _SLIPS * (1 - agreeing) / (_SLIPS * (1 - agreeing) + (1 - _SLIPS) * agreeing)
-    return found
+    for row, place in enumerate(x):
+        yes, no = _log_answers(x[row : row + 1])
+        others = _normalised(log_posterior - weight[row] * (yes if present[row] else no)[0]).sum(axis=2)
+        found[row] = (others * _sigmoid(slope[..., 0] * (place - delta[..., 0]) + _AT_CUT)).sum()
+    return np.clip(found, 1e-12, 1 - 1e-12)
 
 
 def _bounded(value: float) -> float:

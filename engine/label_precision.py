@@ -60,8 +60,8 @@ def cut_for_precision(
         raise InputError(f"precision {target:g}: it must lie between 0 and 1")
     at, present = np.asarray(at, dtype=np.float64), np.asarray(present, dtype=bool)
     x = np.asarray(x, dtype=np.float64)
-    found = len(at) and _lowest(x, at, present, probability, target)
-    if found is None or len(at) == 0:
+    found = _lowest(x, at, present, probability, target) if len(at) else None
+    if found is None:
         raise InputError(_refusal(code, at, present, target))
     shift, precision = found
     after = audit(x, at, present, probability, cut=shift)

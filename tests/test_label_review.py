@@ -115,9 +115,9 @@ def test_majority_by_hand(rows: list[tuple[int, str, bool | None]]) -> None:
     balance: dict[int, int] = {}
     for (image, _), present in last.items():
         balance[image] = balance.get(image, 0) + (0 if present is None else 1 if present else -1)
-    ids, present = judged(rows).settled
+    ids, settled_ = judged(rows).settled
     wanted = {image: value > 0 for image, value in sorted(balance.items()) if value}
-    assert dict(zip(ids.tolist(), present.tolist(), strict=True)) == wanted
+    assert dict(zip(ids.tolist(), settled_.tolist(), strict=True)) == wanted
     assert list(ids) == sorted(ids)
 
 
