@@ -312,6 +312,24 @@ async def test_any_size_is_usable(store: Path, size: tuple[int, int]) -> None:
         assert lines_of(screen.table)[1]
 
 
+@pytest.mark.asyncio
+async def test_where_one_panel_fits_tab_shows_the_other(store: Path) -> None:
+    async with browsing(store, (30, 10)) as (pilot, screen):
+        assert screen.table.display and not screen.attribute_list.display
+        await pilot.press("tab")
+        await until(lambda: screen.attribute_list.has_focus, "the list")
+        assert not screen.table.display
+        await pilot.press("space")
+        await until(lambda: count(screen) == 120)
+        await pilot.press("tab")
+        await until(lambda: screen.table.has_focus, "the results")
+        assert not screen.attribute_list.display
+        await pilot.press("p")
+        await until(lambda: screen.query("#preview") and screen.query_one("#preview").display, "the picture")
+        await pilot.press("tab")
+        await until(lambda: screen.attribute_list.has_focus, "the list again")
+
+
 @pytest.mark.parametrize("place", [0, 5, 30, 39, 80])
 def test_the_caret_stands_where_the_fault_is_and_the_words_beside_it(place: int) -> None:
     for words in ("no such attribute", "w" * 60, ""):

@@ -252,7 +252,7 @@ class ColonnadeApp(App[None]):
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM):
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             try:
                 loop.add_signal_handler(number, self._on_signal, number)
             except (RuntimeError, ValueError, NotImplementedError):  # not the main thread: a test

@@ -35,6 +35,8 @@ class Watcher(threading.Thread):
         self._snapshot_moved, self._jobs_moved = snapshot_moved, jobs_moved
         self._ended = threading.Event()
         self._jobs: tuple[JobRecord, ...] | None = None
+        self._jobs_stamp = 0
+        self._moved = False
 
     def stop(self) -> None:
         """End before the next look."""
@@ -43,18 +45,32 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(self._seconds):
             try:
-                overview = self._session.overview() if self._session.notice() else None
-                jobs = tuple(self._session.jobs())
+                self._moved |= self._session.notice()
+                overview = self._session.overview() if self._moved else None
+                self._moved = False
+                jobs = self._read_jobs()
             except Exception:  # a store that is being moved or restored: looked at again in a moment
                 continue
             try:
                 if overview is not None and not self._ended.is_set():
                     self._call(self._snapshot_moved, overview)
-                if jobs != self._jobs and not self._ended.is_set():
+                if jobs is not None and jobs != self._jobs and not self._ended.is_set():
                     self._jobs = jobs
                     self._call(self._jobs_moved, jobs)
             except Exception:  # the event loop ended meanwhile
                 return
+
+    def _read_jobs(self) -> tuple[JobRecord, ...] | None:
+        """The records, if they may have changed: a job that is killed tells only by its lock."""
+        try:
+            stamp = (self._session.path / "jobs").stat().st_mtime_ns
+        except OSError:
+            stamp = 0
+        running = any(job.state == "running" for job in self._jobs or ())
+        if stamp == self._jobs_stamp and not running:
+            return self._jobs
+        self._jobs_stamp = stamp
+        return tuple(self._session.jobs())
 
 
 def end_soon(code: int, seconds: float = 3.0) -> None:

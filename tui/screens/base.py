@@ -197,7 +197,7 @@ class BaseScreen(Screen[None]):
         yield StatusLine()
 
     def on_mount(self) -> None:
-        self.get_ready()
+        self.call_after_refresh(self.get_ready)  # its widgets are mounted after it
 
     def on_screen_resume(self) -> None:
         if self._is_ready:
@@ -210,7 +210,12 @@ class BaseScreen(Screen[None]):
             self.update_facts()
             if not self._is_ready and self.colonnade.session is not None:
                 self._is_ready = True
-                self.call_after_refresh(self.session_ready)
+                self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.session_ready()
+        if self.colonnade.jobs:
+            self.jobs_changed(self.colonnade.jobs)
 
     def update_facts(self) -> None:
         """Bring the header line up to date."""

@@ -39,6 +39,8 @@ class BrowseScreen(BrowseActions):
     BrowseScreen.-list.-tiny #results { display: none; }
     BrowseScreen.-looking.-narrow #attributes { display: none; }
     BrowseScreen.-looking.-tiny #results { display: none; }
+    BrowseScreen.-list.-looking.-narrow #attributes { display: block; }
+    BrowseScreen.-list.-looking.-narrow #preview, BrowseScreen.-list.-tiny #preview { display: none; }
     BrowseScreen.-large #panels, BrowseScreen.-large QueryLine { display: none; }
     """
     BINDINGS: ClassVar = [
@@ -94,8 +96,15 @@ class BrowseScreen(BrowseActions):
         """The panel, once it is there."""
         return cast("Preview | None", self._panel("preview"))
 
-    def panels(self) -> list[Widget]:
-        return [panel for panel in (self.table, self.attribute_list) if panel.display]
+    def action_next_panel(self, step: int) -> None:
+        """To the other panel; where there is no room for both it takes the other's place."""
+        alone = self.has_class("-tiny") or (self.has_class("-narrow") and self.has_class("-looking"))
+        if not alone:
+            super().action_next_panel(step)
+            return
+        listing = not self.has_class("-list")
+        self.set_class(listing, "-list")
+        self.call_after_refresh((self.attribute_list if listing else self.table).focus)
 
     def on_resize(self, event: events.Resize) -> None:
         if self.is_ready:
@@ -119,7 +128,10 @@ class BrowseScreen(BrowseActions):
 
     def action_preview(self) -> None:
         panel = self.preview
+        self.remove_class("-list")
         self._preview_wanted = not (panel is not None and panel.display)
+        if self._preview_wanted and self.has_class("-tiny"):
+            self.table.focus()
         self._show_preview(self._preview_wanted)
 
     def image_moved(self) -> None:

@@ -43,40 +43,44 @@ class EditScreen(QueryScreen):
         self.find(keep=True)
 
     def on_query_line_edited(self, event: QueryLine.Edited) -> None:
-        session, text, position = self.session, event.text, event.position
-
-        def work() -> tuple[Checked | None, Completions]:
-            return session.check(text) if text.strip() else None, session.complete(text, position)
-
-        def then(answer: tuple[Checked | None, Completions]) -> None:
-            checked, completions = answer
-            if self.line.is_typing:
-                self.line.refill(completions.start, completions.options)
-            if checked is not None and not checked.ok:
-                in_word = completions.options and completions.start < position
-                if in_word and checked.position >= completions.start and self.line.is_typing:
-                    self.line.clear_fault()  # a word that is being typed is no fault yet
-                else:
-                    self.line.fault(checked.message, checked.position)
-                return
-            self.line.clear_fault()
-            if session.query != text.strip():
-                self._earlier = [*self._earlier[-99:], session.query]
-                session.query = text.strip()
-                self.find(keep=True)
-
-        self.background("check", work, then, delay=_TYPING_SECONDS)
+        self._evaluate(event.text, event.position, delay=_TYPING_SECONDS)
 
     def on_query_line_left(self, event: QueryLine.Left) -> None:
         self.table.focus()
-        session, text = self.session, self.line.text
+        self._evaluate(self.line.text, None)
 
-        def then(checked: Checked) -> None:
-            if not checked.ok:
+    def _evaluate(self, text: str, position: int | None, *, delay: float = 0.0) -> None:
+        """Search for a text if it parses, else mark what is wrong with it.
+
+        Args:
+            position: where the cursor is in it; None: the user is done typing.
+        """
+        session = self.session
+        if position is None and text.strip() == session.query:
+            return
+
+        def work() -> tuple[Checked | None, Completions | None]:
+            checked = session.check(text) if text.strip() else None
+            return checked, None if position is None else session.complete(text, position)
+
+        def then(answer: tuple[Checked | None, Completions | None]) -> None:
+            checked, offered = answer
+            in_word = False
+            if offered is not None and position is not None and self.line.is_typing:
+                self.line.refill(offered.start, offered.options)
+                in_word = bool(offered.options) and offered.start < position
+            if checked is None or checked.ok:
+                self.line.clear_fault()
+                if session.query != text.strip():
+                    self._earlier = [*self._earlier[-99:], session.query]
+                    session.query = text.strip()
+                    self.find(keep=True)
+            elif in_word and offered is not None and checked.position >= offered.start:
+                self.line.clear_fault()  # a word that is being typed is no fault yet
+            else:
                 self.line.fault(checked.message, checked.position)
 
-        if text.strip() and text.strip() != session.query:
-            self.background("check", lambda: session.check(text), then)
+        self.background("check", work, then, delay=delay)
 
     def on_attribute_list_stepped(self, event: AttributeList.Stepped) -> None:
         self._edit(lambda: self.session.step(self.session.query, event.code, event.delta))
