@@ -6,8 +6,8 @@ towards the base fit by center ~ N(0, 1.5), log slope ~ N(log 1.5, .5); the post
 depends on the answers alone, not on their order or a starting point.
 
 The cut is where the expected F1 of the collection is highest: with the posterior's probability for images without a
-label, and for labelled ones what the other labels make of them, updated by their own answer; one in ten answers is taken
-for a slip. Without the collection it is the posterior mean of the center.
+label, and for labelled ones what the other labels make of them, updated by their own answer, which may
+be a slip (one in ten). Without the collection it is the posterior mean of the center.
 """
 
 from __future__ import annotations
