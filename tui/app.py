@@ -40,7 +40,7 @@ class ColonnadeApp(App[None]):
         configuration: what the user's file says.
     """
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     TITLE = "colonnade"
     ENABLE_COMMAND_PALETTE = False
     MODES: ClassVar = {screen.name: partial(make_screen, screen.name) for screen in (*SCREENS, FIRST_RUN)}

@@ -210,9 +210,9 @@ class BaseScreen(Screen[None]):
             self.update_facts()
             if not self._is_ready and self.colonnade.session is not None:
                 self._is_ready = True
-                self.call_after_refresh(self._begin)
+                self.call_after_refresh(self._session_came)
 
-    def _begin(self) -> None:
+    def _session_came(self) -> None:
         self.session_ready()
         if self.colonnade.jobs:
             self.jobs_changed(self.colonnade.jobs)
