@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,7 @@ __all__ = [
     "fit_from_json",
     "fixed_log_odds",
     "judge",
-    "moved",
+    "line_of",
     "status_codes",
 ]
 
@@ -204,7 +204,7 @@ def default_fit(model: Model, prompts: Sequence[str]) -> Fit:
     return Fit("fixed", CLIP_CENTER, CLIP_SCALE)
 
 
-def _line(fit: Fit) -> tuple[float, float]:
+def line_of(fit: Fit) -> tuple[float, float]:
     """Center and scale of a fit whose axis is the logit."""
     assert fit.center is not None
     assert fit.scale is not None
@@ -213,7 +213,7 @@ def _line(fit: Fit) -> tuple[float, float]:
 
 def fixed_log_odds(fit: Fit, logits: np.ndarray) -> np.ndarray:
     """Log odds float32 [n] of logits float32 [n], where the axis is the logit."""
-    center, scale = _line(fit)
+    center, scale = line_of(fit)
     return ((logits.astype(np.float64) - center) / scale).astype(np.float32)
 
 
@@ -225,7 +225,7 @@ def apply_fit(fit: Fit, logits: np.ndarray, log_odds: np.ndarray | None = None) 
         log_odds: float32 [n] on the fit's axis; needed where that is not the logit.
     """
     if fit.method == "fixed":
-        center, scale = _line(fit)
+        center, scale = line_of(fit)
         x = (logits.astype(np.float64) - center) / scale
     else:
         if fit.axis is None:
@@ -270,19 +270,5 @@ def cut_of(fit: Fit, confidence: float) -> float | None:
     odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
     if fit.axis is not None:
         return odds
-    center, scale = _line(fit)
+    center, scale = line_of(fit)
     return center + scale * odds
-
-
-def moved(fit: Fit, cut: float) -> Fit:
-    """The fit with its cut (the log odds of confidence .80) where somebody wants it.
-
-    Raises:
-        InputError: the cut is not finite.
-    """
-    if not math.isfinite(cut):
-        raise InputError(f"cut {cut}: it must be a finite number of log odds")
-    if fit.method == "fixed":
-        center, scale = _line(fit)
-        return replace(fit, center=center + scale * (cut - LOG_4), chosen=True)
-    return replace(fit, cut=float(cut), chosen=True, moved=True, no_signal=False)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from colonnade.engine.auto_fit import SAMPLE
-from colonnade.engine.calibration import Fit, default_fit, moved
+from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.calibration_store import FitChange, active_model, base_attribute, derived_from
+from colonnade.engine.cut import moved, odds_of_cut
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import ConflictError, InputError, StoreError
 from colonnade.engine.fit_choice import Choice, Grounds, choose, read_grounds, stored_row
@@ -121,10 +122,15 @@ def set_cut(
     code: str,
     cut: float,
     *,
+    shown: bool = False,
     dry_run: bool = False,
     on_conflict: Callable[[str], None] | None = None,
 ) -> FitRun:
-    """Put the cut of an attribute (the log odds of confidence .80) where somebody wants it.
+    """Put the cut of an attribute where somebody wants it.
+
+    Args:
+        cut: the log odds of confidence .80.
+        shown: `cut` is where `accepted` begins, as the calibration table shows it (`cut_of`).
 
     Raises:
         InputError: an unknown or derived code, a cut that is not finite, or an attribute that has no fit yet.
@@ -135,9 +141,9 @@ def set_cut(
         if choice.to_make:
             raise InputError(f"{code}: {choice.to_make}; run colonnade sync first")
         fit = choice.fit
-        if fit.method != "fixed" and fit.cut == cut:
-            return {}
-        return {code: moved(fit, cut)}
+        accepted = base_attribute(state.vocabulary, code).thresholds.accepted
+        odds = odds_of_cut(fit, cut, accepted) if shown else cut
+        return {code: moved(fit, odds)} if fit.method == "fixed" or fit.cut != odds else {}
 
     return _run(store, [code], make, False, dry_run, None, None, on_conflict)
 
@@ -208,16 +214,8 @@ def _run(
         try:
             with open_stage(store.path, command="calibration") as stage:
                 changed = stage_fits(stage, state.snapshot, fits, state.grounds.model)
-                stage_work(
-                    stage,
-                    state.snapshot,
-                    state.vocabulary,
-                    state.grounds,
-                    work,
-                    tick,
-                    note=compare.note,
-                    known=known,
-                )
+                snapshot, vocabulary, grounds = state.snapshot, state.vocabulary, state.grounds
+                stage_work(stage, snapshot, vocabulary, grounds, work, tick, note=compare.note, known=known)
                 used = [p for item in work if item.needs_prompts for p in state.prompts(item.code)]
                 axes = any(item.fit is not None and item.fit.axis is not None for item in work)
                 stage_texts(stage, state.grounds, encoded, used, background=axes)

@@ -14,7 +14,8 @@ from planted_stores import DIMENSION, PHRASES, TEXTS, directions, images
 
 from colonnade.engine.auto_fit import fit_auto
 from colonnade.engine.background_stats import Background, background_stats
-from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, fit_from_json, judge, moved
+from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, fit_from_json, judge
+from colonnade.engine.cut import moved
 from colonnade.engine.errors import ColonnadeError, StoreError
 from colonnade.engine.fit_document import fit_from_text, fit_text
 from colonnade.engine.fits import auto_fit, without_labels

@@ -134,6 +134,28 @@ def test_a_moved_cut_is_made_from_the_stored_log_odds(store: Store) -> None:
     assert_sound(store.path)
 
 
+@pytest.mark.parametrize("method", ["auto", "fixed"])
+def test_a_cut_as_the_table_shows_it(store: Store, method: str) -> None:
+    text = store.vocabulary_path.read_text()
+    store.vocabulary_path.write_text(
+        text.replace("prompts: [cat]", "prompts: [cat], thresholds: {accepted: 0.9}")
+    )
+    fit_attributes(store, ["cat"], method)
+    (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
+    assert row.cut is not None
+    set_cut(store, "cat", row.cut - 0.75, shown=True)
+    (now,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
+    assert now.cut == pytest.approx(row.cut - 0.75)
+    data = read_files(store.snapshot().files("scores", "cat"))
+    values = data["log_odds" if method == "auto" else "logit"].to_numpy(zero_copy_only=False)
+    assert now.distribution.accepted == np.count_nonzero(values >= now.cut)
+    store.vocabulary_path.write_text(
+        text.replace("prompts: [cat]", "prompts: [cat], thresholds: {accepted: 1}")
+    )
+    with pytest.raises(InputError, match="no cut gives"):
+        set_cut(store, "cat", 0.0, shown=True)
+
+
 def test_a_cut_set_where_there_was_no_signal_is_obeyed(store: Store) -> None:
     assert store.plan().no_signal == ("ghost",)
     run = set_cut(store, "ghost", -7.0)
