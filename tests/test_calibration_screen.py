@@ -1,0 +1,183 @@
+"""The calibration screen: the table, lines that keys move, what saving changes, and taking it back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_driving import lines_of, moon_store, opened, until
+from sound_stores import sound_store
+from textual.pilot import Pilot
+
+from colonnade.tui.cut_lines import CutLines, change_words, share
+from colonnade.tui.screens.calibration import CalibrationScreen
+from colonnade.tui.screens.calibration_columns import NARROW, WIDE, sorted_rows
+from colonnade.tui.session_distribution import Axis, Distribution
+from colonnade.tui.widgets.histogram import Histogram
+from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.thumbnails import PictureStrip
+
+
+def distribution(values: list[float], **changes: object) -> Distribution:
+    facts = {"code": "earth", "method": "fixed", "column": "logit", "center": 10.0, "scale": 2.0, "cut": 0.0}
+    facts |= {"slope": 1.0, "no_signal": False, "accepted": 0.8, "tentative": 0.5, **changes}
+    found = np.sort(np.array(values))
+    return Distribution(Axis(**facts), 1, np.arange(len(values)), found)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def calibrating(
+    store: Path, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[Pilot[None], CalibrationScreen]]:
+    async with opened(store, size) as (pilot, app):
+        app.open_screen("calibration")
+        await until(lambda: isinstance(app.screen, CalibrationScreen) and app.screen.is_ready, "the screen")
+        screen = app.screen
+        assert isinstance(screen, CalibrationScreen)
+        await until(lambda: screen.table.count, "the table")
+        await pilot.pause()
+        yield pilot, screen
+
+
+def text(screen: CalibrationScreen, name: str) -> str:
+    return lines_of(screen.query_one(f"#{name}", TextLine))[0]
+
+
+async def open_first(pilot: Pilot[None], screen: CalibrationScreen) -> CutLines:
+    await pilot.press("enter")
+    await until(lambda: screen.panel.lines is not None and screen.panel.has_focus, "a distribution")
+    await pilot.pause()
+    assert screen.panel.lines is not None
+    return screen.panel.lines
+
+
+def test_lines_count_what_they_cut() -> None:
+    found = distribution([float(value) for value in range(101)])
+    lines = CutLines.saved(found)
+    assert not lines.moved and lines.change_words() == "" and lines.can_move
+    accepted = lines.counts[0]
+    up = lines.with_cut_moved(5)
+    assert up.counts[0] == accepted - 5 and up.changed == (0, 5)
+    assert up.accepted_at - up.tentative_at == pytest.approx(lines.accepted_at - lines.tentative_at)
+    assert "5 would leave" in up.change_words()
+    assert lines.with_cut_moved(-5).changed == (5, 0)
+    assert lines.with_cut_moved(9999).counts[0] == 0
+    assert lines.with_cut_moved(-9999).counts[0] == 101
+    lower = lines.with_threshold_moved(-40)
+    assert lower.tentative == 0.1 and lower.counts[0] == accepted and lower.counts[1] > lines.counts[1]
+    assert "0.5 -> 0.1" in lower.change_words()
+    assert lines.with_threshold_moved(999).tentative == 0.8
+    assert lines.with_threshold_moved(-999).tentative == 0.01
+
+
+def test_bins_hold_every_image() -> None:
+    found = distribution([0.0, 0.1, 5.0, 9.99, 10.0])
+    assert CutLines.saved(found).bins(10) == found.histogram(10)
+    assert CutLines.saved(distribution([])).bins(4) == [0] * 4
+    assert sum(CutLines.saved(distribution([3.0, 3.0])).bins(7)) == 2
+
+
+def test_without_signal_a_line_comes_in_from_the_top() -> None:
+    lines = CutLines.saved(distribution([float(value) for value in range(100)], no_signal=True))
+    assert lines.counts == (0, 0, 100) and "nothing is accepted" in lines.place_words()
+    assert lines.with_cut_moved(-3).counts[0] == 2
+    assert not CutLines.saved(distribution([1.0], accepted=1.0)).can_move
+
+
+def test_what_a_fit_does_in_words() -> None:
+    counts = {"accepted": 10, "tentative": 1, "rejected": 5}
+    change = {"code": "earth", "fit": {"method": "auto", "no_signal": False}, "entering": 2, "leaving": 5}
+    change |= {"before": counts, "after": {**counts, "accepted": 7}, "fallback": None}
+    assert change_words({"changes": [change]}) == "earth by auto: accepted 10 -> 7 (2 enter, 5 leave)"
+    assert "already" in change_words({"changes": []})
+    assert "sync" in change_words({"changes": [], "waiting": ["moon"]})
+    assert (share(26, 100), share(1, 1000), share(0, 0)) == ("26 %", "0.1 %", "-")
+
+
+def test_rows_without_a_value_come_last() -> None:
+    rows = [{"code": code, "mean": mean, "cells": {}} for code, mean in (("a", None), ("b", 1.0), ("c", 2.0))]
+    assert [row["code"] for row in sorted_rows(rows, ("mean", True))] == ["c", "b", "a"]
+    assert [row["code"] for row in sorted_rows(rows, ("mean", False))] == ["b", "c", "a"]
+    assert {column.name for column in NARROW} == {column.name for column in WIDE}
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_a_line_is_moved_saved_and_taken_back(tmp_path: Path) -> None:
+    store = sound_store(tmp_path / "s").path
+    async with calibrating(store) as (pilot, screen):
+        assert "earth" in lines_of(screen.table)[1]
+        before = screen.session.find("earth").count
+        lines = await open_first(pilot, screen)
+        assert not screen.table.display
+        assert text(screen, "counts").startswith(f" accepted {before}")
+        picture = lines_of(screen.query_one(Histogram))
+        assert any("[accepted]" in line for line in picture) and "█" in "".join(picture)
+        for _ in range(60):
+            if screen.panel.lines is not None and screen.panel.lines.changed[1] >= 2:
+                break
+            await pilot.press("right")
+        moved = screen.panel.lines
+        assert moved is not None
+        entering, leaving = moved.changed
+        assert (entering, leaving >= 2) == (0, True)
+        assert f"{leaving} would leave" in text(screen, "change")
+        strip = screen.query_one("#above", PictureStrip)
+        await until(
+            lambda: strip.ids and strip.ids == moved.found.near(moved.accepted_at, 3)[0][: len(strip.ids)],
+            "the strip",
+        )
+        await pilot.press("escape")
+        assert screen.panel.lines is moved and "not saved" in screen.status.message
+        await pilot.press("enter")
+        await until(lambda: screen.panel.lines is not None and not screen.panel.lines.moved, "saved")
+        await until(lambda: screen.session.find("earth").count == before - leaving, "the new counts")
+        assert f"{leaving} left" in screen.status.message
+        await pilot.press("u")
+        await until(lambda: screen.session.find("earth").count == before, "taken back")
+        await until(
+            lambda: (
+                screen.panel.lines is not None
+                and screen.panel.lines.accepted_at == pytest.approx(lines.accepted_at)
+            ),
+            "the line stands where it stood",
+        )
+        await pilot.press("escape")
+        assert screen.table.has_focus and screen.table.display
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_fits_are_tried_before_they_are_saved(tmp_path: Path) -> None:
+    store = sound_store(tmp_path / "s").path
+    async with calibrating(store, (200, 50)) as (pilot, screen):
+        await pilot.press("a")
+        await until(lambda: screen.status.kind == "bad" or screen._tried, "an answer")
+        await pilot.press("tab")
+        assert screen.panel.moving == "tentative" and "vocabulary" in text(screen, "change")
+        await pilot.press("L")
+        await until(lambda: "labels" in screen.status.message or screen._tried, "an answer")
+        await pilot.press("d")
+        await until(lambda: screen.query("ExplainPanel"), "the receipt")
+        await pilot.press("escape")
+        await until(lambda: not screen.query("ExplainPanel"), "the receipt is closed")
+        assert screen.table.display
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_it_says_what_to_do_without_scores_and_at_any_size(tmp_path: Path) -> None:
+    store = moon_store(tmp_path / "s", images=20, hostile=True)
+    async with calibrating(store) as (pilot, screen):
+        await pilot.press("end", "enter")
+        await until(lambda: "reading" not in text(screen, "counts"), "why there is no distribution")
+        assert screen.panel.lines is None and len(text(screen, "counts")) > 10
+        await pilot.press("escape")
+        for size in ((20, 5), (200, 50), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("a", "L", "u", "d", "enter", "left", "tab", "y", "backspace", "escape")
+            await pilot.pause()
+        assert screen.status.display

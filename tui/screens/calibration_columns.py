@@ -1,0 +1,93 @@
+"""The columns of the calibration table, its rows, and how they are sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from colonnade.tui.widgets.window_table import Cell, Column
+
+__all__ = ["NARROW", "WIDE", "sorted_rows", "table_rows"]
+
+_CELLS = (
+    "attribute", "min", "mean", "max", "std", "histogram", "method", "cut", "accepted", "tentative", "labels",
+    "precision", "recall", "drift", "state", "note",
+)  # fmt: skip
+_KEYS = {"attribute": "code", "min": "min", "cut": "cut"}
+_NUMBERS = {"min", "mean", "max", "std", "cut", "accepted", "tentative", "labels", "drift"}
+
+
+def _state(value: Any) -> Cell:
+    text = str(value)
+    return Cell(text, "dim" if text in ("fresh", "-") else "warn")
+
+
+def _column(name: str, width: int, heading: str = "", **values: Any) -> Column:
+    number = name in _NUMBERS
+    return Column(
+        name,
+        heading or name,
+        width,
+        "right" if number else "left",
+        index=_CELLS.index(name),
+        sortable=name not in ("histogram", "note"),
+        descends=number,
+        **values,
+    )
+
+
+_ALL = {
+    "attribute": _column("attribute", 17),
+    "min": _column("min", 6),
+    "mean": _column("mean", 6),
+    "max": _column("max", 6),
+    "std": _column("std", 5),
+    "histogram": _column("histogram", 16),
+    "method": _column("method", 16),
+    "cut": _column("cut", 6),
+    "accepted": _column("accepted", 9),
+    "tentative": _column("tentative", 9),
+    "labels": _column("labels", 6),
+    "precision": _column("precision", 14),
+    "recall": _column("recall", 14),
+    "drift": _column("drift", 5),
+    "state": _column("state", 22, render=_state),
+    "note": _column("note", 30),
+}
+WIDE = tuple(_ALL.values())
+"""All of it, in the order in which numbers are read."""
+_FIRST = (
+    "attribute",
+    "histogram",
+    "accepted",
+    "tentative",
+    "state",
+    "cut",
+    "labels",
+    "method",
+    "precision",
+    "recall",
+)
+NARROW = tuple(_ALL[name] for name in (*_FIRST, *(name for name in _ALL if name not in _FIRST)))
+"""What decides first; the others a few columns to the right."""
+
+
+def table_rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The rows of the table, from `session.calibration_table`."""
+    return [tuple(str(row["cells"][name]) for name in _CELLS) for row in found]
+
+
+def sorted_rows(found: Sequence[dict[str, Any]], sort: tuple[str, bool] | None) -> list[dict[str, Any]]:
+    """The rows by a column; what has no value comes last, either way."""
+    if sort is None:
+        return list(found)
+    name, descending = sort
+
+    def value(row: dict[str, Any]) -> Any:
+        if name in ("precision", "recall"):
+            return row[name]["value"] if row[name] else None
+        return row["cells"][name] if name in ("state", "method") else row[_KEYS.get(name, name)]
+
+    known = [row for row in found if value(row) is not None]
+    rest = [row for row in found if value(row) is None]
+    return [*sorted(known, key=value, reverse=descending), *rest]
