@@ -178,6 +178,8 @@ def tag(
             tuple(code for code, fit in fits.items() if fit.no_signal),
         )
         _tell(work, outcome, model, tell)
+        if by_hand := [w.code for w in to_make if w.choice and w.choice.previous and w.choice.previous.moved]:
+            tell(f"calibrated anew, so cuts set by hand are gone: {_some(by_hand)}")
         return outcome
     raise AssertionError("unreachable")
 
@@ -228,5 +230,8 @@ def _tell(
         noun = "attribute has" if len(without) == 1 else "attributes have"
         tell(f"{len(without)} {noun} the model's fixed calibration: {without[0][1]}")
     if outcome.no_signal:
-        some = ", ".join(outcome.no_signal[:_SHOWN]) + (" ..." if len(outcome.no_signal) > _SHOWN else "")
-        tell(f"no signal in this collection, so nothing is accepted: {some}")
+        tell(f"no signal in this collection, so nothing is accepted: {_some(outcome.no_signal)}")
+
+
+def _some(codes: Sequence[str]) -> str:
+    return ", ".join(codes[:_SHOWN]) + (" ..." if len(codes) > _SHOWN else "")
