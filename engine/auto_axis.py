@@ -22,7 +22,7 @@ from colonnade.engine.products import products
 
 __all__ = ["AutoAxis", "Weights", "along_axes", "axis_from_json", "log_odds", "margins"]
 
-MARGINS = ("near", "far", "wide", "all")
+MARGINS = ("near", "far", "all")
 COMPETITORS = 5
 _LIMIT = 7.0
 _MOST_NUMBERS = 1 << 22
@@ -59,6 +59,12 @@ class AutoAxis:
     """float32 [FOLDS, D], in log-odds per unit of embedding."""
     offsets: np.ndarray
     """float32 [FOLDS]: subtracted from the projection."""
+    drop: float
+    """Just below the cut, at 0, the log-odds fall by so much more ..."""
+    width: float
+    """... within this width; positive."""
+    rise: float
+    """Above the cut they rise by this part of what they would."""
 
     def as_json(self) -> dict[str, Any]:
         """The axis as JSON values; arrays as base64 of little-endian numbers."""
@@ -77,7 +83,7 @@ _ARRAYS = {"near": "<u2", "far": "<u2", "directions": "<f4", "offsets": "<f4"}
 
 
 def axis_from_json(document: object) -> AutoAxis:
-    """The inverse of `AutoAxis.as_json`.
+    """The inverse of `AutoAxis.as_json`, for an axis read from a store.
 
     Raises:
         StoreError: not an axis, or a damaged one.
@@ -96,6 +102,9 @@ def axis_from_json(document: object) -> AutoAxis:
             first=_weights(document["first"]),
             second=_weights(document["second"]),
             seed=_number(document["seed"]),
+            drop=_number(document["drop"], least=0.0),
+            width=_number(document["width"], least=1e-3),
+            rise=_number(document["rise"], least=1e-3),
             **arrays,
         )
     except (KeyError, TypeError, ValueError, binascii.Error):
@@ -119,8 +128,10 @@ def _text(value: object) -> str:
     return value
 
 
-def _number(value: object) -> float:
+def _number(value: object, least: float = -math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("number")
+    if value < least:
         raise ValueError("number")
     return float(value)
 
@@ -173,19 +184,18 @@ def log_odds(
     seed = first_stage(axis.first, found)
     if along is None:
         along = along_axes([axis], embeddings, stats)[0]
-    return second_stage(axis, found, seed, along)
+    return bent(axis, second_stage(axis, found, seed, along))
 
 
 def margins(
     logits: np.ndarray, embeddings: np.ndarray, stats: BackgroundStats, near: np.ndarray, far: np.ndarray
 ) -> np.ndarray:
-    """Margins float32 [4, n] of logits float32 [n]: over the five strongest competitors under the narrower and the
-    wider meaning of close, over the 50 strongest phrases, and over all."""
+    """Margins float32 [3, n] of logits float32 [n]: over the five strongest competitors under the narrower and the
+    wider meaning of close, and over all phrases."""
     found = np.empty((len(MARGINS), len(logits)), dtype=np.float32)
     for row, excluded in enumerate((near, far)):
         found[row] = logits - _strongest(embeddings, stats, excluded)
-    found[2] = logits - stats.mean50
-    found[3] = logits - stats.mean
+    found[2] = logits - stats.mean
     return found
 
 
@@ -213,7 +223,7 @@ def _strongest(embeddings: np.ndarray, stats: BackgroundStats, excluded: np.ndar
 
 
 def first_stage(weights: Weights, found: np.ndarray) -> np.ndarray:
-    """Log-odds float32 [n] from margins float32 [4, n], within +-7."""
+    """Log-odds float32 [n] from margins float32 [3, n], within +-7."""
     raw = _linear(weights, found)
     raw[found[0] < weights.floor] = -_LIMIT
     return np.clip(raw, -_LIMIT, _LIMIT)
@@ -223,6 +233,12 @@ def second_stage(axis: AutoAxis, found: np.ndarray, seed: np.ndarray, along: np.
     """Log-odds float32 [n] from margins, the first stage's log-odds and the projection."""
     raw = _linear(axis.second, found)
     return raw + np.float32(axis.seed) * seed + along
+
+
+def bent(axis: AutoAxis, x: np.ndarray) -> np.ndarray:
+    """Log-odds float32 [n] with the step below the cut at 0, and its flatter side above: an order-preserving map."""
+    below = np.where(x > -axis.width, x * np.float32(1 + axis.drop / axis.width), x - np.float32(axis.drop))
+    return np.where(x >= 0, x * np.float32(axis.rise), below).astype(np.float32)
 
 
 def _linear(weights: Weights, found: np.ndarray) -> np.ndarray:

@@ -54,10 +54,11 @@ class Background:
     @cached_property
     def similarity(self) -> tuple[float, float]:
         """Mean and standard deviation of the cosines between different phrases: the model's own measure of near."""
-        cosines = (self.vectors @ self.vectors.T)[~np.eye(len(self.phrases), dtype=bool)]
-        if len(cosines) == 0:
+        cosines = self.vectors @ self.vectors.T
+        others = cosines[~np.eye(len(cosines), dtype=bool)].astype(np.float64)
+        if not others.size:
             return 0.0, 1.0
-        return float(cosines.mean(dtype=np.float64)), max(float(cosines.std(dtype=np.float64)), 1e-6)
+        return float(others.mean()), max(float(others.std()), 1e-6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +146,10 @@ def _reduce(cosines: np.ndarray, stats: BackgroundStats, rows: slice) -> None:
     stats.top_index[rows] = index[:, :top]
     stats.top_logit[rows] = values[:, :top]
     stats.mean50[rows] = values.mean(axis=1)
-    stats.mean[rows] = cosines.mean(axis=1) * scale + bias
-    stats.std[rows] = cosines.std(axis=1) * scale
+    mean = cosines.mean(axis=1)
+    square = np.einsum("ij,ij->i", cosines, cosines) / np.float32(phrases)
+    stats.mean[rows] = mean * scale + bias
+    stats.std[rows] = np.sqrt(np.maximum(square - mean * mean, 0)) * scale
 
 
 def project(embeddings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
