@@ -284,7 +284,7 @@ def _single(piece: _Piece) -> Estimate:
     if none != every:  # Nothing speaks for one of the ends: all of the tail is at the other.
         tails = (0.0, _LEVEL) if none else (1 - _LEVEL, 1.0)
     low, high = drawn_quantiles(tails, a, b, piece.rest)
-    return Estimate(*((piece.known + part) / piece.size for part in (piece.rest * a / (a + b), low, high)))
+    return Estimate(*(float(piece.known + part) / piece.size for part in (piece.rest * a / (a + b), low, high)))
 
 
 def _recall(pieces: Sequence[_Piece]) -> Estimate:
