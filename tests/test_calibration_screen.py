@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,9 @@ def test_what_a_fit_does_in_words() -> None:
 
 
 def test_rows_without_a_value_come_last() -> None:
-    rows = [{"code": code, "mean": mean, "cells": {}} for code, mean in (("a", None), ("b", 1.0), ("c", 2.0))]
+    rows: list[dict[str, Any]] = [
+        {"code": code, "mean": mean, "cells": {}} for code, mean in (("a", None), ("b", 1.0), ("c", 2.0))
+    ]
     assert [row["code"] for row in sorted_rows(rows, ("mean", True))] == ["c", "b", "a"]
     assert [row["code"] for row in sorted_rows(rows, ("mean", False))] == ["b", "c", "a"]
     assert {column.name for column in NARROW} == {column.name for column in WIDE}
