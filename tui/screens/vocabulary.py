@@ -1,0 +1,343 @@
+"""Vocabulary: the attributes' words, what they do to the collection, and what saving them would redo."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import SuspendNotSupported
+
+from colonnade.engine.vocabulary_model import BaseAttribute, Rule
+from colonnade.tui.keys import action
+from colonnade.tui.screens.vocabulary_list import VocabularyList
+from colonnade.tui.screens.vocabulary_work import FILE, Step
+from colonnade.tui.widgets.window_table import WindowTable
+
+if TYPE_CHECKING:
+    from colonnade.engine.jobs import JobRecord
+    from colonnade.engine.vocabulary import Vocabulary
+    from colonnade.tui.job_start import Started
+
+__all__ = ["VocabularyScreen"]
+
+
+class VocabularyScreen(VocabularyList):
+    """The keys of the vocabulary."""
+
+    NAME = "vocabulary"
+    AUTO_FOCUS = "#list"
+    BINDINGS: ClassVar = [
+        action(
+            "vocabulary.edit", "e", "edit", "edit this attribute (also enter): words are tried as you type"
+        ),
+        action("vocabulary.add", "a", "add", "add an attribute"),
+        action(
+            "vocabulary.derive",
+            "d",
+            "derive",
+            "add an attribute by a rule; of what is marked, if anything is",
+        ),
+        action("vocabulary.rename", "r", "rename", "another code, in rules as well"),
+        action("vocabulary.duplicate", "c", "duplicate", "a copy under another code"),
+        action("vocabulary.remove", "x,delete", "remove", "remove this attribute, or the marked ones"),
+        action("vocabulary.group", "y", "group", "put this attribute, or the marked ones, into a group"),
+        action("vocabulary.higher", "K,shift+up", "shift(-1)", "move it up in the file"),
+        action("vocabulary.lower", "J,shift+down", "shift(1)", "move it down in the file"),
+        action("vocabulary.mark", "m,space", "mark", "mark, for actions on several"),
+        action("vocabulary.unmark", "M", "unmark", "no marks"),
+        action("vocabulary.find", "slash", "find", "go to an attribute"),
+        action("vocabulary.import", "i", "import", "take in a vocabulary that ships, or a file"),
+        action("vocabulary.view", "v", "view", "what is not saved, as a diff; again: about the attribute"),
+        action("vocabulary.undo", "u", "undo", "take the last edit back"),
+        action("vocabulary.drop", "X", "drop", "drop every edit that is not saved"),
+        action("vocabulary.again", "R", "again", "read the file again; edits are made anew on it"),
+        action("vocabulary.save", "ctrl+s", "save", "save the edits"),
+        action("vocabulary.tag", "t", "tag", "tag what is stale, as a job"),
+        action("vocabulary.browse", "b", "browse", "show its images in Browse"),
+        action("vocabulary.editor", "E", "editor", "open the file in your editor ($VISUAL, $EDITOR)"),
+        action("vocabulary.panel", "tab", "other_panel", "other panel"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._job_told: dict[str, str] = {}
+
+    def go_back(self) -> bool:
+        if self.form is not None:
+            self.close_form()
+        elif self.below.has_focus:
+            self.table.focus()
+        elif self.view != "about":
+            self.view = "about"
+            self._show_below()
+        else:
+            return False
+        return True
+
+    def on_window_table_chosen(self, event: WindowTable.Chosen) -> None:
+        if event.table is self.table:
+            if self.work is not None and self.work.vocabulary is None:
+                self.action_editor()
+            else:
+                self.action_edit()
+
+    # one attribute
+
+    def _named(self) -> str | None:
+        """The attribute under the cursor, or the word that there is none."""
+        code = self.code
+        if code is None:
+            faulty = self.work is not None and self.work.vocabulary is None
+            self.warn(
+                "the file has faults: mend them first (E)" if faulty else "no attribute here: a adds one"
+            )
+        elif self.work is not None and self.work.attribute(code) is None:
+            self.warn(f"{code}: no longer in the vocabulary; `colonnade drop {code}` removes its scores")
+            return None
+        return code
+
+    def action_edit(self) -> None:
+        if (code := self._named()) is not None:
+            self.edit(code)
+
+    def action_add(self) -> None:
+        self.add()
+
+    def action_derive(self) -> None:
+        vocabulary = self._vocabulary()
+        codes = [code for code in vocabulary.codes if code in self.marked] if vocabulary else []
+        self.add(Rule(all_of=tuple(codes)))
+
+    def action_rename(self) -> None:
+        if (code := self._named()) is not None:
+            self.ask(f"another code for {code}", partial(self._rename, code), value=code)
+
+    def _rename(self, code: str, new: str) -> None:
+        new = new.strip()
+        if new and new != code:
+            self.add_steps([Step("rename", {"code": code, "new": new}, f"rename {code} to {new}", new)])
+
+    def action_duplicate(self) -> None:
+        if (code := self._named()) is not None:
+            self.ask(f"a copy of {code}, under the code", partial(self._duplicate, code), value=f"{code}_2")
+
+    def _duplicate(self, code: str, new: str) -> None:
+        if new := new.strip():
+            self.add_steps([Step("duplicate", {"code": code, "new": new}, f"copy {code} to {new}", new)])
+
+    def action_shift(self, step: int) -> None:
+        code, vocabulary = self._named(), self._vocabulary()
+        if code is None or vocabulary is None:
+            return
+        if self.sorting is not None:
+            self.warn("in the file's order alone: o until the list is in it")
+            return
+        base = isinstance(vocabulary.attribute(code), BaseAttribute)
+        codes = [attribute.code for attribute in (vocabulary.base if base else vocabulary.derived)]
+        place = codes.index(code) + step
+        if not 0 <= place < len(codes):
+            self.warn(f"{code} is the {'first' if step < 0 else 'last'} of its list")
+            return
+        after = place if step < 0 else place + 1
+        before = codes[after] if after < len(codes) else None
+        words = f"move {code} {'up' if step < 0 else 'down'}"
+        self.add_steps([Step("move", {"code": code, "before": before}, words, code)])
+
+    # several
+
+    def _chosen(self) -> list[str]:
+        """The marked attributes, in the file's order, or the one under the cursor."""
+        vocabulary = self._vocabulary()
+        marked = [code for code in vocabulary.codes if code in self.marked] if vocabulary is not None else []
+        if marked:
+            return marked
+        code = self._named()
+        return [] if code is None else [code]
+
+    def _vocabulary(self) -> Vocabulary | None:
+        return self.work.vocabulary if self.work is not None else None
+
+    def action_mark(self) -> None:
+        if (code := self._named()) is not None:
+            self.marked ^= {code}
+            self.table.redraw(self.table.cursor)
+            self.table.action_move(1)
+            self.say(f"{len(self.marked)} marked")
+
+    def action_unmark(self) -> None:
+        self.marked.clear()
+        self.table.redraw()
+
+    def action_remove(self) -> None:
+        codes, vocabulary = self._chosen(), self._vocabulary()
+        if not codes or vocabulary is None:
+            return
+        users = {user for code in codes for user in vocabulary.users(code)} - set(codes)
+        if not users:
+            self._remove(codes, from_rules=True)
+            return
+        words = f"the rules of {', '.join(sorted(users))} name it"
+        choices = [("keep", f"{words}: remove nothing"), ("remove", "take it out of those rules as well")]
+        self.ask(
+            f"remove {', '.join(codes)}?",
+            lambda answer: self._remove(codes, from_rules=True) if answer == "remove" else None,
+            choices=lambda typed: [choice for choice in choices if choice[0].startswith(typed.strip())],
+        )
+
+    def _remove(self, codes: Sequence[str], *, from_rules: bool) -> None:
+        vocabulary = self._vocabulary()
+        derived = {a.code for a in vocabulary.derived} if vocabulary is not None else set()
+        ordered = sorted(codes, key=lambda code: code not in derived)  # rules before what they name
+        self.add_steps(
+            [Step("remove", {"code": code, "from_rules": from_rules}, f"remove {code}") for code in ordered],
+            lambda: self.say(f"{', '.join(codes)} removed; u takes it back, ^S saves"),
+        )
+
+    def action_group(self) -> None:
+        codes, vocabulary = self._chosen(), self._vocabulary()
+        if not codes or vocabulary is None:
+            return
+        groups = sorted({a.type for a in vocabulary.attributes if a.type})
+
+        def choices(typed: str) -> Iterable[tuple[str, str, str]]:
+            wanted = typed.strip()
+            some = [(group, "", group) for group in groups if group.startswith(wanted)]
+            if wanted and wanted not in groups:
+                some.insert(0, (wanted, "a new group", wanted))
+            return some if wanted else [*some, ("(none)", "no group", "")]
+
+        self.ask(f"group of {', '.join(codes)[:60]}", partial(self._group, codes), choices=choices)
+
+    def _group(self, codes: Sequence[str], group: str) -> None:
+        group = group.strip()
+        words = f"group {', '.join(codes)}: {group or 'none'}"
+        self.marked.clear()
+        self.add_steps([Step("group", {"codes": tuple(codes), "type": group}, words, codes[0])])
+
+    def action_import(self) -> None:
+        if self._vocabulary() is None:
+            self._named()
+            return
+
+        def choices(typed: str) -> Iterable[tuple[str, str]]:
+            from colonnade.vocab import shipped
+
+            wanted = typed.strip()
+            return [(name, "ships with Colonnade") for name in shipped() if name.startswith(wanted)]
+
+        self.ask("take in a vocabulary that ships, or a file", self._import, choices=choices)
+
+    def _import(self, other: str) -> None:
+        if other := other.strip():
+            self.add_steps([Step("import", {"other": other}, f"take in {other}")])
+
+    # the list and the panels
+
+    def action_find(self) -> None:
+        vocabulary = self._vocabulary()
+        if vocabulary is None or not vocabulary.codes:
+            self._named()
+            return
+
+        def choices(typed: str) -> Iterable[tuple[str, str]]:
+            wanted = typed.strip().casefold()
+            found = [
+                (a.code, a.label) for a in vocabulary.attributes if wanted in f"{a.code} {a.label}".casefold()
+            ]
+            return sorted(found, key=lambda one: not one[0].startswith(wanted))
+
+        self.ask("go to", self._go_to, choices=choices)
+
+    def _go_to(self, code: str) -> None:
+        self._here = code
+        self.show_list()
+
+    def action_view(self) -> None:
+        self.view = "about" if self.view != "about" else "outside" if self.outside is not None else "diff"
+        self._show_below()
+
+    def action_other_panel(self) -> None:
+        (self.table if self.below.has_focus else self.below).focus()
+
+    def action_browse(self) -> None:
+        if (code := self._named()) is not None:
+            self.session.query = code
+            self.colonnade.open_screen("browse")
+
+    # the file
+
+    def action_save(self) -> None:
+        self.save_all()
+
+    def action_undo(self) -> None:
+        self.undo_step()
+
+    def action_drop(self) -> None:
+        self.drop_steps()
+
+    def action_again(self) -> None:
+        self.rebase_steps()
+
+    def action_editor(self) -> None:
+        """Open the file in the user's editor, at the fault or the attribute under the cursor."""
+        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+        work, line = self.work, 1
+        if work is not None and work.vocabulary is None and self.table.cursor < len(work.faults):
+            line = work.faults[self.table.cursor].line
+        elif work is not None and (found := work.attribute(self.code)) is not None:
+            line = found.line
+        path = self.session.path / FILE
+        if not editor:
+            self.warn(f"set EDITOR to open it from here; or edit {path}, line {line}: the list follows")
+            return
+        try:
+            with self.app.suspend():
+                subprocess.run([*shlex.split(editor), f"+{line}", str(path)], check=False)
+        except SuspendNotSupported:
+            self.warn(f"no editor can be opened here; edit {path}, line {line}: the list follows")
+        except (OSError, ValueError) as error:
+            self.fail(f"{editor}: {error}; edit {path}, line {line}")
+        self.read_file()
+
+    # tagging
+
+    def action_tag(self) -> None:
+        """Tag what is stale as saved; where only rules are, derive."""
+        stale = [row for row in self.rows.values() if row.state.startswith(("stale", "not scored"))]
+        words = ("derive",) if stale and all(row.derived for row in stale) else ("tag",)
+        unsaved = self.work is not None and self.work.is_changed
+        self.say(f"starting {words[0]}{' of what is saved; ^S saves the rest' if unsaved else ''} ...")
+        start = partial(self.session.start_job, words)
+        self.background("start", start, partial(self._started, words[0]))
+
+    def _started(self, name: str, started: Started) -> None:
+        if started.ended:
+            self.say(f"{name}: {started.message or 'done'}")
+        else:
+            self.say(f"{name} runs as process {started.pid}: 7 shows how far; it goes on when you quit")
+
+    def jobs_changed(self, records: Sequence[JobRecord]) -> None:
+        """Tell how a tagging ends, and what is to follow."""
+        for record in records:
+            before = self._job_told.get(record.id)
+            if before == "running" and record.state != "running" and self.is_current:
+                said = f": {record.message}" if record.message else ""
+                done = record.state == "done"
+                stale = any(row.derived and row.state.startswith("stale") for row in self.rows.values())
+                more = (
+                    "; t derives what follows by rules"
+                    if done and record.command[:1] == ("tag",) and stale
+                    else ""
+                )
+                (self.say if done else self.warn)(f"{' '.join(record.command)} {record.state}{said}{more}")
+        self._job_told = {record.id: record.state for record in records}
+        running = next((one for one in records if one.state == "running"), None)
+        if running is not None:
+            share = f" {100 * running.done // running.total} %" if running.total else ""
+            self.hint(f"{' '.join(running.command)[:24]}: {running.phase}{share}")
+        else:
+            self.hint("? keys  a add  ^S save")

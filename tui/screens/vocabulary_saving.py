@@ -1,0 +1,206 @@
+"""The vocabulary's file on its way: read, edited step by step, saved, or found changed by someone else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from colonnade.engine.errors import ConflictError
+from colonnade.tui.amounts import count_of
+from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.vocabulary_work import (
+    FILE,
+    Folded,
+    Step,
+    Work,
+    diff_lines,
+    fold,
+    redo,
+    redo_words,
+    row_pace,
+)
+
+if TYPE_CHECKING:
+    from colonnade.tui.session_model import AttributeRow
+
+__all__ = ["VocabularySaving"]
+
+
+class VocabularySaving(BaseScreen):
+    """What is edited, and how it reaches the file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work: Work | None = None
+        self.steps: tuple[Step, ...] = ()
+        """The edits asked for; those of `work` are made."""
+        self.outside: bytes | None = None
+        """The file as someone else changed it, while there are edits of the old one."""
+        self.trouble = ""
+        """Why the file cannot be read."""
+        self.rows: dict[str, AttributeRow] = {}
+        self._afterwards: Callable[[], None] | None = None
+
+    # what a part above fills in
+
+    def work_changed(self, code: str | None) -> None:
+        """The list is to be shown anew, with the cursor on `code` where it is given."""
+
+    def outside_changed(self) -> None:
+        """The file was changed by someone else while it was edited."""
+
+    def plan_changed(self) -> None:
+        """What saving would redo is to be told anew."""
+
+    # reading
+
+    def read_file(self) -> None:
+        """Look at the file; where it changed, take it, unless there are edits of what it was."""
+        session = self.session
+        self.background("file", session.vocabulary_source, self._read, failed=self._not_read)
+
+    def _not_read(self, error: Exception) -> None:
+        self.trouble = " ".join(str(error).split())
+        self.work_changed(None)
+
+    def _read(self, source: bytes) -> None:
+        self.trouble = ""
+        work = self.work
+        if work is not None and source == work.base:
+            if self.outside is not None:  # it was changed back
+                self.outside = None
+                self.work_changed(None)
+            return
+        if work is not None and self.steps:
+            if source == work.source:  # someone made the very same edits
+                self.steps = ()
+            elif source != self.outside:
+                self.outside = source
+                self.outside_changed()
+                return
+            else:
+                return
+        self.outside = None
+        self._fold(source)
+
+    # editing
+
+    def add_steps(self, steps: Sequence[Step], then: Callable[[], None] | None = None) -> None:
+        """Make edits after those there are; `then` follows once they are made, unless one was refused."""
+        work = self.work
+        if work is None or work.vocabulary is None:
+            self.warn("the file has faults: mend them first (E opens it in your editor)")
+            return
+        self.steps += tuple(steps)
+        self._afterwards = then
+        self._fold(work.base)
+
+    def undo_step(self) -> None:
+        """Take the last edit back."""
+        if self.work is None or not self.steps:
+            self.warn("nothing to take back: all is saved")
+            return
+        last = self.steps[-1]
+        self.steps = self.steps[:-1]
+        self.say(f"taken back: {last.words}")
+        self._fold(self.work.base)
+
+    def drop_steps(self) -> None:
+        """Take every edit back, and the file as it is."""
+        count = len(self.steps)
+        if self.work is None or not count:
+            self.warn("nothing to drop: all is saved")
+            return
+        base = self.work.base if self.outside is None else self.outside
+        self.steps, self.outside = (), None
+        self.say(f"{count_of(count, 'edit')} dropped; {FILE} is as it was")
+        self._fold(base)
+
+    def rebase_steps(self) -> None:
+        """Make the edits anew on the file as someone else changed it."""
+        if self.outside is None:
+            self.say("the file is as it was read")
+            self.read_file()
+            return
+        base, self.outside = self.outside, None
+        self.say(f"{count_of(len(self.steps), 'edit')} made anew on the file as it is now")
+        self._fold(base)
+
+    def _fold(self, base: bytes) -> None:
+        session, steps, known = self.session, self.steps, self.work
+        self.background("fold", partial(fold, session, base, steps, known), partial(self._folded, steps))
+
+    def _folded(self, steps: tuple[Step, ...], folded: Folded) -> None:
+        before = self.work
+        self.work = folded.work
+        refused = {id(step) for step, _ in folded.refused}
+        self.steps = tuple(step for step in self.steps if id(step) not in refused)
+        grown = before is not None and len(folded.work.steps) > len(before.steps)
+        self.work_changed(folded.work.steps[-1].code if grown else None)
+        then, self._afterwards = self._afterwards, None
+        if folded.refused:
+            step, reason = folded.refused[-1]
+            self.fail(f"{step.words}: {reason}")
+        elif then is not None:
+            then()
+
+    # saving
+
+    def save(self) -> None:
+        """Write the file, unless it changed meanwhile."""
+        work, session = self.work, self.session
+        if work is None or work.vocabulary is None:
+            self.warn("there is nothing to save: the file has faults, mend them first (E opens your editor)")
+        elif not work.is_changed:
+            self.say("nothing to save")
+        elif self.outside is not None:
+            self.outside_changed()
+        elif not session.writable:
+            self.warn(
+                "the store is read-only for you: v shows the edits; copy the store to a place of your own"
+            )
+        else:
+            write = partial(session.save_vocabulary, work.base, work.source)
+            self.background("save", write, lambda _: self._saved(work), failed=self._not_saved)
+
+    def _saved(self, work: Work) -> None:
+        count = len(work.steps)
+        self.steps = self.steps[count:]
+        self.say(f"saved: {count_of(count, 'edit')}; t tags what is stale")
+        self._fold(work.source)
+
+    def _not_saved(self, error: Exception) -> None:
+        self.fail(error)
+        if isinstance(error, ConflictError):
+            self.read_file()
+
+    # what it costs
+
+    def outside_lines(self) -> tuple[str, ...]:
+        """What someone else changed, as a diff."""
+        if self.work is None or self.outside is None:
+            return ()
+        return diff_lines(self.work.base, self.outside, f"{FILE} as read", f"{FILE} now")
+
+    def diff(self) -> tuple[str, ...]:
+        """What is not saved, as a diff."""
+        return (
+            diff_lines(self.work.base, self.work.source, FILE, "as edited") if self.work is not None else ()
+        )
+
+    def plan_line(self) -> str:
+        """What saving would redo; without edits, what is stale as saved."""
+        work, overview = self.work, self.colonnade.overview
+        if work is None or work.before is None or work.vocabulary is None:
+            return "plan: none while the file has faults"
+        if not work.is_changed:
+            stale = [row for row in self.rows.values() if row.state.startswith(("stale", "not scored"))]
+            if not stale:
+                known = any(row.state for row in self.rows.values())
+                return "plan: all is saved and fresh" if known else "plan: all is saved"
+            return f"plan: all is saved; {count_of(len(stale), 'attribute')} not fresh, t tags them"
+        images = overview.embedded if overview is not None else 0
+        pace = row_pace(self.colonnade.jobs, images)
+        words = redo_words(redo(work.before, work.vocabulary), images, pace)
+        return f"plan: {count_of(len(work.steps), 'edit')}, ^S saves; then {words}"

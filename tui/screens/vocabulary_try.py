@@ -1,0 +1,130 @@
+"""The panel that shows what the wordings would do, before anything is saved: one column a wording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from colonnade.tui.screens.vocabulary_trying import Tried
+from colonnade.tui.widgets.grid import Grid, GridItem
+from colonnade.tui.widgets.line import TextLine, TextLines
+
+__all__ = ["Tries", "TryColumn"]
+
+_TILE = (16, 6)
+_GRID_LINES = 7
+_GRID_COLUMNS = 34
+
+
+class TryColumn(Vertical):
+    """What one wording would do."""
+
+    DEFAULT_CSS = """
+    TryColumn { width: 1fr; height: 1fr; margin: 0 1 0 0; }
+    TryColumn > TextLine { background: $boost; text-style: bold; }
+    TryColumn > TextLines { height: auto; max-height: 100%; }
+    TryColumn > Grid { display: none; }
+    TryColumn.-pictures > Grid { display: block; }
+    """
+
+    def __init__(self, name: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self._heading = name
+        self._tried: Tried | None = None
+        self._lines: tuple[str, ...] = ()
+        self._state = ""
+
+    def compose(self) -> ComposeResult:
+        yield TextLine(id=f"{self.id}-title")
+        yield TextLines(id=f"{self.id}-lines")
+        grid = Grid(tile=_TILE, id=f"{self.id}-grid")
+        grid.can_focus = False
+        yield grid
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    def on_resize(self, _: events.Resize) -> None:
+        self._fill()
+
+    def name_it(self, heading: str) -> None:
+        """Head the column by other words."""
+        self._heading = heading
+        self._tell()
+
+    def tell(self, state: str) -> None:
+        """Say what is going on, beside what was found before."""
+        self._state = state
+        self._tell()
+
+    def show(self, tried: Tried) -> None:
+        """Show what was found."""
+        self._tried, self._lines, self._state = tried, tried.lines, ""
+        self._fill()
+
+    def explain(self, lines: Sequence[str]) -> None:
+        """Say why there is nothing to show."""
+        self._tried, self._lines, self._state = None, tuple(lines), ""
+        self._fill()
+
+    def _tell(self) -> None:
+        if self.query(f"#{self.id}-title"):
+            text = f" {self._heading}" + (f"   {self._state}" if self._state else "")
+            self.query_one(f"#{self.id}-title", TextLine).tell(text)
+
+    def _fill(self) -> None:
+        """Facts, then pictures where there is room for them, else paths."""
+        if not self.query(f"#{self.id}-lines"):
+            return
+        self._tell()
+        facts = tuple(f" {line}" for line in self._lines)
+        room = self.size.height - 1 - len(facts)
+        tried = self._tried
+        pictured = room >= _GRID_LINES and self.size.width >= _GRID_COLUMNS and bool(tried and tried.pictures)
+        self.set_class(pictured, "-pictures")
+        if tried is not None and pictured:
+            across = max(1, (self.size.width + 1) // (_TILE[0] + 1))
+            some = tried.some(across * max(1, room // (_TILE[1] + 1)))
+            items = [
+                GridItem(each.image_id, each.file, _caption(each.mark, each.value, each.path), each.reason)
+                for each in some
+            ]
+            self.query_one(Grid).show(items)
+        elif tried is not None:
+            facts += tuple(f" {each.mark} {each.value:>4} {each.path}" for each in tried.some(max(0, room)))
+        self.query_one(f"#{self.id}-lines", TextLines).show(facts)
+
+
+def _caption(mark: str, value: str, path: str) -> str:
+    return f"{mark}{value} {path.rpartition('/')[2]}".lstrip()
+
+
+class Tries(Horizontal):
+    """One column, or two side by side."""
+
+    DEFAULT_CSS = """
+    Tries { height: 1fr; }
+    Tries > #try-b { display: none; }
+    Tries.-two > #try-b { display: block; }
+    VocabularyScreen.-tall Tries { height: 2fr; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield TryColumn("try", id="try-a")
+        yield TryColumn("wording B", id="try-b")
+
+    def column(self, which: int) -> TryColumn:
+        """The column of a wording."""
+        return self.query_one("#try-b" if which else "#try-a", TryColumn)
+
+    def compare(self, two: bool, chosen: int) -> None:
+        """Show one wording or two, and which of them is edited."""
+        self.set_class(two, "-two")
+        names = (
+            [f"wording {'AB'[n]}{' (edited)' if n == chosen else ''}" for n in (0, 1)] if two else ["try", ""]
+        )
+        for which, name in enumerate(names):
+            self.column(which).name_it(name)
