@@ -109,8 +109,8 @@ def test_what_saving_redoes() -> None:
         FILE.replace("the earth}", "the blue earth}").replace("label: Empty", "label: Nothing").encode(), "v"
     )
     assert redo(before, after) == Redo(("earth",), 1, (), ("both",), ())
-    assert redo_words(redo(before, after), 1000, None).startswith(
-        "1 attribute x 1,000 images to score (1 prompt"
+    assert redo_words(redo(before, after), 1000, None) == (
+        "about 4 s: 1 attribute x 1,000 images, 1 derived, 1 prompt to encode, 0 images to decode"
     )
     assert "0 images to decode" in redo_words(redo(before, after), 1000, 0.001)
     assert "about 2 s" in redo_words(redo(before, after), 1000, 0.001)
@@ -207,7 +207,7 @@ async def test_edits_are_kept_apart_until_they_are_saved(store: Path) -> None:
         await pilot.press("enter")
         await folded(screen, 4)
         assert source(store) == FILE
-        assert "4 edits, ^S saves; then 2 attributes" in plan(screen)
+        assert "4 edits, ^S saves; then about 4 s: 2 attributes" in plan(screen)
         await pilot.press("v")
         await pilot.pause()
         assert "1. rename earth to globe" in told(screen)
@@ -239,7 +239,7 @@ async def test_removing_asks_where_a_rule_names_it(store: Path) -> None:
         assert screen.work is not None and screen.work.vocabulary is not None
         both = screen.work.vocabulary.attribute("both")
         assert isinstance(both, DerivedAttribute) and both.rule == Rule(("moon",))
-        assert "earth left as orphan" in plan(screen)
+        assert screen.plan_line().endswith("earth left as orphan, 0 images to decode")
         await pilot.press("home", "m", "m", "x")  # moon and empty, of which a rule names one
         await pilot.pause()
         await pilot.press("escape", "M", "X")
@@ -260,6 +260,7 @@ async def test_a_derived_attribute_by_picking_codes(store: Path) -> None:
         await until(lambda: form.draft.rule == Rule(("earth",), (), ("moon",)), "the rule")
         lines = screen.query_one("#try-a-lines")
         await until(lambda: "accepted 12 of 60" in "\n".join(lines_of(lines)), "what it finds")
+        await until(lambda: "1 derived" in plan(screen), "what saving would redo")
         await pilot.press("n", "y")
         assert form.draft.rule == Rule(("earth",), ("moon",))
         await until(lambda: "accepted 0 of 60" in "\n".join(lines_of(lines)), "what it finds now")
@@ -279,6 +280,7 @@ async def test_what_cannot_be_saved_says_why_and_is_kept(store: Path) -> None:
         await typed(pilot, "Not A Code")
         await pilot.press("ctrl+s")
         assert "needs a description" in screen.status.message
+        assert "not yet: the attribute needs a description" in plan(screen)
         assert screen.form is not None
         screen.form.query_one("#description", Field).focus()
         await typed(pilot, "a sun")

@@ -12,6 +12,7 @@ from colonnade.tui.screens.vocabulary_form import Form
 from colonnade.tui.screens.vocabulary_saving import VocabularySaving
 from colonnade.tui.screens.vocabulary_try import Tries
 from colonnade.tui.screens.vocabulary_trying import Tried, failure_lines, try_draft
+from colonnade.tui.screens.vocabulary_work import Folded, fold
 
 __all__ = ["VocabularyEditing"]
 
@@ -30,6 +31,9 @@ class VocabularyEditing(VocabularySaving):
 
     def focus_list(self) -> None:
         """Put the focus into the list."""
+
+    def tell_plan(self, text: str) -> None:
+        """Show a text as the plan."""
 
     def before_form(self) -> None:
         """Make room for the form."""
@@ -99,10 +103,10 @@ class VocabularyEditing(VocabularySaving):
             if widget is not None:
                 widget.remove()
         self.remove_class("-editing")
-        for group in ("try-0", "try-1"):
+        for group in ("try-0", "try-1", "preview"):
             self.forget(group)
         self.focus_list()
-        self.plan_changed()
+        self.tell_plan(self.plan_line())
 
     def save_all(self) -> None:
         """Save what is edited, what stands in the form as well."""
@@ -139,11 +143,34 @@ class VocabularyEditing(VocabularySaving):
         self.add_steps(steps, made)
         return True
 
+    # what saving would redo
+
+    def _preview(self, draft: Draft) -> None:
+        """Tell in the plan what saving the draft would redo, or why it cannot be saved."""
+        work, session = self.work, self.session
+        if work is None:
+            return
+        try:
+            steps = steps_of(draft, work.attribute(draft.old))
+        except ValueError as error:
+            self.forget("preview")
+            self.tell_plan(f"not yet: {error}")
+            return
+        wanted = (*self.steps, *steps)
+        look = partial(fold, session, work.base, wanted, work)
+        self.background("preview", look, self._previewed, delay=_TRY_SECONDS)
+
+    def _previewed(self, folded: Folded) -> None:
+        if self.has_class("-editing"):
+            refused = folded.refused
+            self.tell_plan(f"not yet: {refused[-1][1]}" if refused else self.plan_line(folded.work))
+
     # trying
 
     def on_form_changed(self, event: Form.Changed) -> None:
         event.stop()
         draft, tries = event.draft, self.tries
+        self._preview(draft)
         if tries is not None:
             tries.compare(len(draft.wordings) > 1, draft.chosen)
             for which in range(len(draft.wordings)):

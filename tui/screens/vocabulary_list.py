@@ -247,4 +247,8 @@ class VocabularyList(VocabularyEditing):
         )
 
     def plan_changed(self) -> None:
-        self.query_one("#plan", TextLine).tell(f" {self.plan_line()}")
+        if not self.has_class("-editing"):
+            self.tell_plan(self.plan_line())
+
+    def tell_plan(self, text: str) -> None:
+        self.query_one("#plan", TextLine).tell(f" {text}")

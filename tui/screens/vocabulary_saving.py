@@ -189,9 +189,13 @@ class VocabularySaving(BaseScreen):
             diff_lines(self.work.base, self.work.source, FILE, "as edited") if self.work is not None else ()
         )
 
-    def plan_line(self) -> str:
-        """What saving would redo; without edits, what is stale as saved."""
-        work, overview = self.work, self.colonnade.overview
+    def plan_line(self, work: Work | None = None) -> str:
+        """What saving would redo; without edits, what is stale as saved.
+
+        Args:
+            work: the vocabulary with what is being typed, where that is not an edit yet.
+        """
+        work = work or self.work
         if work is None or work.before is None or work.vocabulary is None:
             return "plan: none while the file has faults"
         if not work.is_changed:
@@ -200,7 +204,7 @@ class VocabularySaving(BaseScreen):
                 known = any(row.state for row in self.rows.values())
                 return "plan: all is saved and fresh" if known else "plan: all is saved"
             return f"plan: all is saved; {count_of(len(stale), 'attribute')} not fresh, t tags them"
+        overview = self.colonnade.overview
         images = overview.embedded if overview is not None else 0
-        pace = row_pace(self.colonnade.jobs, images)
-        words = redo_words(redo(work.before, work.vocabulary), images, pace)
+        words = redo_words(redo(work.before, work.vocabulary), images, row_pace(self.colonnade.jobs, images))
         return f"plan: {count_of(len(work.steps), 'edit')}, ^S saves; then {words}"

@@ -16,7 +16,8 @@ __all__ = ["Tries", "TryColumn"]
 
 _TILE = (16, 6)
 _GRID_LINES = 7
-_GRID_COLUMNS = 34
+_GRID_COLUMNS = 50
+_NARROW = 54
 
 
 class TryColumn(Vertical):
@@ -80,20 +81,23 @@ class TryColumn(Vertical):
         if not self.query(f"#{self.id}-lines"):
             return
         self._tell()
-        facts = tuple(f" {line}" for line in self._lines)
+        tried, width = self._tried, self.size.width
+        said = tried.narrow if tried is not None and tried.narrow and width < _NARROW else self._lines
+        facts = tuple(f" {line}" for line in said)
         room = self.size.height - 1 - len(facts)
-        tried = self._tried
-        pictured = room >= _GRID_LINES and self.size.width >= _GRID_COLUMNS and bool(tried and tried.pictures)
+        pictures = tried.pictures if tried is not None else ()
+        rows = room // _GRID_LINES if room < 2 * _GRID_LINES else room // _GRID_LINES - 1
+        pictured = rows > 0 and width >= _GRID_COLUMNS and any(each.file for each in pictures)
         self.set_class(pictured, "-pictures")
         if tried is not None and pictured:
-            across = max(1, (self.size.width + 1) // (_TILE[0] + 1))
-            some = tried.some(across * max(1, room // (_TILE[1] + 1)))
+            across = max(1, (width + 1) // (_TILE[0] + 1))
             items = [
                 GridItem(each.image_id, each.file, _caption(each.mark, each.value, each.path), each.reason)
-                for each in some
+                for each in tried.some(across * rows)
             ]
             self.query_one(Grid).show(items)
-        elif tried is not None:
+            room -= rows * _GRID_LINES
+        if tried is not None:
             facts += tuple(f" {each.mark} {each.value:>4} {each.path}" for each in tried.some(max(0, room)))
         self.query_one(f"#{self.id}-lines", TextLines).show(facts)
 

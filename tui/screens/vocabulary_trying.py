@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,8 @@ class Tried:
 
     lines: tuple[str, ...]
     pictures: tuple[TriedPicture, ...] = ()
+    narrow: tuple[str, ...] = ()
+    """The lines where there is little room for a histogram."""
 
     def some(self, room: int) -> tuple[TriedPicture, ...]:
         """As many pictures as there is room for: at most a third that enter, a third that leave, else the best."""
@@ -82,6 +84,7 @@ def try_draft(session: Session, draft: Draft, which: int, progress: Progress | N
             *_pictures(session, "+", found.entering_images),
             *_pictures(session, "-", found.leaving_images),
         ),
+        tuple(result_lines(halved(found))),
     )
 
 
@@ -123,6 +126,15 @@ def histogram(counts: Sequence[int]) -> str:
         _BLOCKS[max(1, round(8 * (count / most) ** 0.5))] if count and most else _BLOCKS[0]
         for count in counts
     )
+
+
+def halved(found: TryResult) -> TryResult:
+    """A result with half as many bins in its histograms."""
+
+    def half(counts: Sequence[int]) -> tuple[int, ...]:
+        return tuple(sum(counts[n : n + 2]) for n in range(0, len(counts), 2))
+
+    return replace(found, logits=half(found.logits), confidences=half(found.confidences))
 
 
 def result_lines(found: TryResult) -> list[str]:

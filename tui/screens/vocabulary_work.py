@@ -174,23 +174,23 @@ def row_pace(jobs: Sequence[JobRecord], images: int) -> float | None:
 
 
 def redo_words(found: Redo, images: int, pace: float | None) -> str:
-    """What saving would redo, in images and seconds, as one line."""
+    """What saving would redo, in seconds and images, as one line that says the most first."""
     parts = []
     if found.worded:
-        text = f"{count_of(len(found.worded), 'attribute')} x {count_of(images, 'image')} to score"
-        parts.append(f"{text} ({count_of(found.prompts, 'prompt')} to encode)")
+        parts.append(f"{count_of(len(found.worded), 'attribute')} x {count_of(images, 'image')}")
     if found.judged:
-        parts.append(f"{count_of(len(found.judged), 'attribute')} to judge by other thresholds")
+        parts.append(f"{count_of(len(found.judged), 'attribute')} to judge anew")
     if found.derived:
         parts.append(f"{len(found.derived)} derived")
+    if found.worded:
+        parts.append(f"{count_of(found.prompts, 'prompt')} to encode")
     if found.orphans:
-        parts.append(
-            f"{', '.join(found.orphans[:3])}{' ...' if len(found.orphans) > 3 else ''} left as orphan"
-        )
+        more = " ..." if len(found.orphans) > 3 else ""
+        parts.append(f"{', '.join(found.orphans[:3])}{more} left as orphan")
     if not (found.worded or found.judged or found.derived):
         return ", ".join(["nothing to score again", *parts])
     rows = images * (len(found.worded) + len(found.judged) + len(found.derived))
     usual = _START_S + found.prompts * _PROMPT_S + rows * _ROW_S
     seconds = usual if pace is None else rows * pace
     shown = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
-    return f"{', '.join(parts)}; about {shown}, 0 images to decode"
+    return f"about {shown}: {', '.join(parts)}, 0 images to decode"
