@@ -207,6 +207,7 @@ def audit_table(axis: Axes) -> None:
     print(
         f"{'audited':<10}{'of':>14}{'audits':>8}{'coverage':>10}{'width':>8}   (precision: not all accepted audited)"
     )
+    pooled: dict[str, list[tuple[bool, float]]] = {"precision": [], "recall": []}
     for count in AUDITS:
         results: dict[str, list[tuple[bool, float]]] = {"precision": [], "recall": []}
         for name in (*COLLECTIONS, "cifar10", "concentrated"):
@@ -230,8 +231,15 @@ def audit_table(axis: Axes) -> None:
                         inside = estimate.low - 1e-9 <= truth[what] <= estimate.high + 1e-9
                         results[what].append((inside, estimate.width))
         for what, pairs in results.items():
-            covered, width = np.mean(pairs, axis=0)
-            print(f"{count:<10}{what:>14}{len(pairs):>8}{covered:>10.3f}{width:>8.3f}", flush=True)
+            audit_row(str(count), what, pairs)
+            pooled[what] += pairs
+    for what, pairs in pooled.items():
+        audit_row("all", what, pairs)
+
+
+def audit_row(count: str, what: str, pairs: Sequence[tuple[bool, float]]) -> None:
+    covered, width = np.mean(pairs, axis=0)
+    print(f"{count:<10}{what:>14}{len(pairs):>8}{covered:>10.3f}{width:>8.3f}", flush=True)
 
 
 def precision_table(axis: Axes) -> None:
