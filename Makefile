@@ -44,13 +44,15 @@ lint: .venv/.installed-dev | $(NAMESPACE) ## ruff, mypy --strict, the layers, an
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_cli.py --check
+	$(BIN)/python docs/generate_keys.py --check
 
 format: .venv/.installed-dev ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: .venv/.installed-dev ## Generate docs/cli.md from the commands
+docs: .venv/.installed-dev ## Generate docs/cli.md from the commands, docs/configuration.md from the keys
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_keys.py
 
 screens: .venv/.installed-dev ## Draw the app's screens for the README
 	$(BIN)/python docs/generate_screens.py
