@@ -34,7 +34,8 @@ derived_attributes:
 
 
 @pytest.fixture(autouse=True)
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("EDITOR", raising=False)
     monkeypatch.delenv("VISUAL", raising=False)
@@ -389,6 +390,21 @@ async def test_a_store_that_is_read_only(store: Path, monkeypatch: pytest.Monkey
         await pilot.press("ctrl+s")
         assert "read-only" in screen.status.message
         assert source(store) == FILE
+
+
+@pytest.mark.asyncio
+async def test_edits_that_were_not_saved_are_there_next_time(store: Path) -> None:
+    async with vocabulary(store) as (pilot, screen):
+        await pilot.press("J")
+        await folded(screen, 1)
+    async with vocabulary(store) as (pilot, screen):
+        assert "edits of last time" in screen.status.message
+        assert screen.work is not None and screen.work.is_changed
+        await pilot.press("u")
+        await folded(screen, 0)
+    async with vocabulary(store) as (_, screen):
+        assert screen.steps == ()
+    assert source(store) == FILE
 
 
 @pytest.mark.asyncio

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from colonnade.engine.errors import ConflictError
 from colonnade.tui.amounts import count_of
 from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.vocabulary_kept import forget_edits, keep_edits, kept_edits
 from colonnade.tui.screens.vocabulary_work import (
     FILE,
     Folded,
@@ -82,7 +83,17 @@ class VocabularySaving(BaseScreen):
             else:
                 return
         self.outside = None
+        if work is None and (kept := kept_edits(self.session.path)) is not None:
+            self.steps = (kept,)
+            self.say("edits of last time that were not saved: v shows them, ^S saves them, X drops them")
         self._fold(source)
+
+    def closing(self) -> None:
+        work = self.work
+        if work is not None and work.is_changed:
+            keep_edits(self.session.path, work.base, work.source)
+        elif work is not None and work.vocabulary is not None:
+            forget_edits(self.session.path)
 
     # editing
 

@@ -12,7 +12,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.columns import SHARD_BITS
-from colonnade.engine.errors import ColonnadeError
+from colonnade.engine.errors import ColonnadeError, InputError
 from colonnade.tui.amounts import count_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Folded", "Redo", "Step", "Work", "diff_lines", "fold", "redo", "redo_words", "row_pace"]
 
 FILE = "vocabulary.yaml"
+RESTORED = "restored"
+"""The step that stands for all edits of an earlier run of the app."""
 _START_S = 4.0
 _PROMPT_S = 0.05
 _ROW_S = 4e-7
@@ -106,7 +108,10 @@ def fold(session: Session, base: bytes, steps: Sequence[Step], known: Work | Non
     done, refused = list(steps[:made]), []
     for step in steps[made:]:
         try:
-            source = session.edit_vocabulary(step.op, source=source, save=False, **step.values).after
+            if step.op == RESTORED:
+                source = _restored(base, step)
+            else:
+                source = session.edit_vocabulary(step.op, source=source, save=False, **step.values).after
         except ColonnadeError as error:
             refused.append((step, str(error).partition("\n")[0]))
         else:
@@ -121,6 +126,16 @@ def fold(session: Session, base: bytes, steps: Sequence[Step], known: Work | Non
 
 
 _FAULTY = "the file has faults; mend them first"
+
+
+def _restored(base: bytes, step: Step) -> bytes:
+    from colonnade.engine.vocabulary import parse_vocabulary
+
+    if step.values["base"] != base:
+        raise InputError("the file was changed since; make them anew")
+    source: bytes = step.values["source"]
+    parse_vocabulary(source, FILE)
+    return source
 
 
 def diff_lines(old: bytes, new: bytes, old_name: str, new_name: str) -> tuple[str, ...]:
