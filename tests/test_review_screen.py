@@ -245,3 +245,18 @@ async def test_it_says_what_stands_in_the_way_at_any_size(store: Path, tmp_path:
         await until(lambda: "nothing can be asked" in text(screen, "question"), "why not")
         await pilot.press("y", "n", "u", "b", "g", "f", "plus", "enter", "escape")
         assert screen.status.display
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_a_store_that_cannot_be_written_is_shown_not_labelled(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "writable", False)
+    async with reviewing(store) as (pilot, screen):
+        await asked(screen)
+        assert "read-only" in text(screen, "question")
+        before = labels(screen)
+        await pilot.press("u")
+        assert "copy it to a place of your own" in screen.status.message
+        assert labels(screen) == before

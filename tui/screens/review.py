@@ -141,8 +141,8 @@ class ReviewScreen(ReviewPaging):
     def tell_problem(self, words: str) -> None:
         self._asked = None
         self.query_one("#question", TextLine).tell(f" {self.code or 'review'}: nothing can be asked")
-        for name in ("#name", "#note"):
-            self.query_one(name, TextLine).tell("")
+        self.query_one("#name", TextLine).tell("")
+        self.tell_change(words if self.has_class("-page") else "")
         self.query_one("#standing", TextLines).show(())
         self.picture.show(None, words)
         self.page.show(())
@@ -204,6 +204,9 @@ class ReviewScreen(ReviewPaging):
     # a page
 
     def action_page(self) -> None:
+        if self._asking is None:
+            self.warn("no attribute is chosen: c chooses one")
+            return
         self._large = None
         self.remove_class("-large")
         self.toggle_class("-page")
