@@ -21,6 +21,8 @@ _LEAST_COMPETITORS = 50
 _LVIS = 1203
 _RIDGE = 0.3
 _LIKELY = -1.7
+_CLEAR = 3.0
+"""Clearer than this is clear enough: more must not count against an attribute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,7 @@ def collection_numbers(
     with np.errstate(over="ignore"):
         expected = float((1.0 / (1.0 + np.exp(-ranked))).sum())
     return {
-        **{f"top{rank}": float(ranked[rank - 1]) for rank in (1, 3, 10, 30)},
+        **{f"top{rank}": min(float(ranked[rank - 1]), _CLEAR) for rank in (1, 3, 10, 30)},
         "above": math.log1p(int((ranked > _LIKELY).sum())),
         "expected": math.log(expected + 0.1),
         "median": float(np.median(ranked)),
