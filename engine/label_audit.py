@@ -243,7 +243,8 @@ def _pieces(
     found = []
     for code in np.flatnonzero(np.bincount(of_all)).tolist():
         inside, mine = of_all == code, of_audited == code
-        weight = 1 / probability[mine]
+        # Only ratios count; as shares of the largest weight, their squares cannot overflow.
+        weight = probability[mine].min(initial=1.0) / probability[mine]
         trials = float(weight.sum() ** 2 / (weight**2).sum()) if len(weight) else 0.0
         hits = trials * float(weight @ present[mine] / weight.sum()) if len(weight) else 0.0
         found.append(
@@ -284,7 +285,9 @@ def _single(piece: _Piece) -> Estimate:
     if none != every:  # Nothing speaks for one of the ends: all of the tail is at the other.
         tails = (0.0, _LEVEL) if none else (1 - _LEVEL, 1.0)
     low, high = drawn_quantiles(tails, a, b, piece.rest)
-    return Estimate(*(float(piece.known + part) / piece.size for part in (piece.rest * a / (a + b), low, high)))
+    return Estimate(
+        *(float(piece.known + part) / piece.size for part in (piece.rest * a / (a + b), low, high))
+    )
 
 
 def _recall(pieces: Sequence[_Piece]) -> Estimate:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from colonnade.engine.errors import InputError
+from colonnade.engine.review_answers import LEAST_PROBABILITY
 
 __all__ = ["Judgement", "LineFault", "read_judgements"]
 
@@ -49,7 +50,7 @@ class Judgement:
     policy: str = "imported"
     """How the picture was chosen: one of POLICIES."""
     probability: float | None = None
-    """The chance with which it was, above 0 and at most 1."""
+    """The chance with which it was, `LEAST_PROBABILITY` to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,12 @@ def _how_chosen(row: Mapping[str, object]) -> dict[str, Any]:
         probability = None if value in (None, "") else float(str(value))
     except ValueError:
         probability = math.nan
-    if (probability is None and policy == "audit") or not (probability is None or 0 < probability <= 1):
-        raise _Wrong(f"probability is {str(value)[:40]!r}; it must be above 0 and at most 1")
+    if (probability is None and policy == "audit") or not (
+        probability is None or LEAST_PROBABILITY <= probability <= 1
+    ):
+        raise _Wrong(
+            f"probability is {str(value)[:40]!r}; it must be at least {LEAST_PROBABILITY:g} and at most 1"
+        )
     return {"policy": policy, "probability": probability}
 
 

@@ -18,10 +18,13 @@ from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_table
 
-__all__ = ["AUDIT", "POLICY", "Answer", "Judged", "read_judged", "save_answer"]
+__all__ = ["AUDIT", "LEAST_PROBABILITY", "POLICY", "Answer", "Judged", "read_judged", "save_answer"]
 
 POLICY, AUDIT = "policy", "audit"
 """How an image was chosen: nearest to the cut, or drawn for the estimates."""
+
+LEAST_PROBABILITY = 1e-12
+"""No image of any collection is drawn with a smaller one; a smaller one is a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def read_judged(snapshot: Snapshot, code: str) -> Judged:
 
 def _answer(row: Mapping[str, Any]) -> Answer:
     probability = row["probability"]
-    usable = isinstance(probability, float) and 0 < probability <= 1
+    usable = isinstance(probability, float) and LEAST_PROBABILITY <= probability <= 1
     return Answer(
         row["image_id"],
         row["reviewer"] or "",

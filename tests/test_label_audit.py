@@ -244,3 +244,10 @@ def test_intervals_hold_the_truth_nine_times_of_ten() -> None:
             inside[what].append(bool(estimate.low <= truth[what] <= estimate.high))
     assert 0.86 <= np.mean(inside["precision"]) <= 0.97
     assert 0.86 <= np.mean(inside["recall"]) <= 0.97
+
+
+def test_the_smallest_probabilities_are_weighed() -> None:
+    x = np.array([2.0, 1.0, 0.5, -1.0, -2.0])
+    found = audit(x, x[:2], np.array([True, False]), np.array([1e-300, 1e-300]))
+    assert found.precision is not None
+    assert 0 < found.precision.low <= found.precision.value <= found.precision.high < 1

@@ -374,3 +374,13 @@ def test_vectors_do_not_disturb_labels(store: Store, tmp_path: Path) -> None:
     import_labels(store, judgements(tmp_path, [{"id": "77", "code": "earth", "present": "yes"}]))
     import_vectors(store, Model("m", "", 8, 1.0), ["77"], np.asarray(vectors(1, seed=9)))
     assert stored(store) == {(4, ""): True}
+
+
+@pytest.mark.parametrize(("probability", "faults"), [("1e-300", 1), ("1e-13", 1), ("1e-12", 0), ("1", 0)])
+def test_an_audit_with_an_impossible_probability_is_refused(
+    tmp_path: Path, probability: str, faults: int
+) -> None:
+    row = {"path": "a.jpg", "code": "earth", "present": "yes", "policy": "audit", "probability": probability}
+    read, wrong = read_judgements(judgements(tmp_path, [row]))
+    assert (len(read), len(wrong)) == (1 - faults, faults)
+    assert all("at least 1e-12" in fault.message for fault in wrong)
