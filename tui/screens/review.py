@@ -112,7 +112,7 @@ class ReviewScreen(ReviewPaging):
             self.background("review", asking.first, self._show, failed=self._not_asked)
 
     def _show(self, asked: Asked) -> None:
-        self._busy, self._asked = False, asked
+        self._busy, self._asked, self._tried = False, asked, False
         standing = standing_words(asked.standing, audit=self._asking is not None and self._asking.audit)
         self.query_one("#standing", TextLines).show(tuple(f" {line}" for line in standing))
         if self.has_class("-page"):

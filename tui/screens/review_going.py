@@ -131,10 +131,14 @@ class ReviewGoing(BaseScreen):
     def _fit(self, code: str, *, dry_run: bool) -> None:
         self.say(f"{code}: {'trying a fit' if dry_run else 'fitting'} with the labels ...")
         work = partial(fit, self.session, code, "labels", lambda *_: None, dry_run=dry_run)
-        self.background("fit", work, self._fit_tried if dry_run else self._fitted, failed=self._not_fitted)
+        then = partial(self._fit_tried, code) if dry_run else self._fitted
+        self.background("fit", work, then, failed=self._not_fitted)
 
-    def _fit_tried(self, words: str) -> None:
+    def _fit_tried(self, code: str, words: str) -> None:
+        if code != self.code:
+            return
         self._tried = True
+        self.say("a fit was tried; nothing is saved yet")
         self.tell_change(f"not saved: {words} - enter saves, Esc drops it")
 
     def _fitted(self, done: Done) -> None:
