@@ -22,7 +22,7 @@ from colonnade.engine.calibration import (
     judge,
 )
 from colonnade.engine.derive_run import derive_attributes
-from colonnade.engine.errors import InputError
+from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.fit_choice import read_grounds, row_fit
 from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.freshness import read_fit
@@ -196,7 +196,10 @@ def derived_from(vocabulary: Vocabulary, codes: Sequence[str]) -> list[str]:
 
 
 def list_fits(store: Store, snapshot: Snapshot, vocabulary: Vocabulary) -> tuple[StoredFit, ...]:
-    """The fit of every base attribute under the active model, then what is stored for other models and codes."""
+    """The fit of every base attribute under the active model, then what is stored for other models and codes.
+
+    Damaged ones are left out, and the model's own takes the place of one under the active model.
+    """
     fits: list[StoredFit] = []
     model = store.settings.active
     thresholds = {attribute.code: attribute.thresholds for attribute in vocabulary.base}
@@ -216,7 +219,10 @@ def list_fits(store: Store, snapshot: Snapshot, vocabulary: Vocabulary) -> tuple
         for row in rows:
             if (code, row["model"]) in listed:
                 continue
-            fit = row_fit(row, code)
+            try:
+                fit = row_fit(row, code)
+            except StoreError:
+                continue
             cut = cut_of(fit, thresholds.get(code, Thresholds()).accepted)
             fits.append(StoredFit(code, row["model"], fit, cut, row["fitted_at"]))
     return tuple(fits)

@@ -14,7 +14,7 @@ from colonnade.engine.calibration import Fit, cut_of
 from colonnade.engine.drift import drift_of, proposals
 from colonnade.engine.duck import connect, duck_errors, parquet
 from colonnade.engine.errors import InputError
-from colonnade.engine.fit_choice import read_grounds, stored_row
+from colonnade.engine.fit_choice import read_grounds, sound_row
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
@@ -119,7 +119,7 @@ def calibration_table(
         code = attribute.code
         item = work.get(code)
         fit = item.fit if item is not None else None
-        row = stored_row(snapshot, code, model) if model is not None else None
+        row = sound_row(snapshot, code, model)[0] if model is not None else None
         distribution = found.get(code, Distribution())
         rows.append(
             AttributeCalibration(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +30,14 @@ __all__ = [
     "Grounds",
     "StoredRow",
     "choose",
+    "read_choice",
     "read_grounds",
+    "sound_row",
     "stored_row",
     "vectors_digest",
 ]
 
+DAMAGED = "stored calibration damaged"
 MINIMUM_IMAGES = 200
 """Fewer embedded images are no collection to fit `auto` on."""
 
@@ -119,20 +122,38 @@ def stored_row(snapshot: Snapshot, code: str, model: Model) -> StoredRow | None:
     return None
 
 
+def sound_row(snapshot: Snapshot, code: str, model: Model) -> tuple[StoredRow | None, bool]:
+    """What is stored for an attribute under a model, as far as it can be used; and whether it is there but damaged.
+
+    Raises:
+        StoreError: the file is damaged, not the fit alone.
+    """
+    for row in read_table("calibrations", snapshot.files("calibrations", code)).to_pylist():
+        if row["model"] == model.key:
+            try:
+                return StoredRow(row_fit(row, code), row["fitted_at"]), False
+            except StoreError:
+                return None, True
+    return None, False
+
+
 def row_fit(row: Mapping[str, Any], code: str) -> Fit:
     """The fit of a row of `calibrations`.
 
     Raises:
         StoreError: it is damaged.
     """
-    if row["method"] == "fixed":
-        try:
+    try:
+        if row["method"] == "fixed":
             return Fit("fixed", row["center"], row["scale"], chosen=True)
-        except (InputError, TypeError):
-            raise StoreError(
-                f"the stored calibration of {code} is damaged; `colonnade calibration fit {code}` makes it anew"
-            ) from None
-    return fit_from_text(row["fit"], code)
+        fit = fit_from_text(row["fit"], code)
+        if fit.method == row["method"]:
+            return fit
+    except (InputError, TypeError):
+        pass
+    raise StoreError(
+        f"the stored calibration of {code} is damaged; `colonnade calibration fit {code}` makes it anew"
+    )
 
 
 def vectors_digest(vectors: Sequence[np.ndarray]) -> str:
@@ -141,6 +162,28 @@ def vectors_digest(vectors: Sequence[np.ndarray]) -> str:
     for vector in vectors:
         digest.update(np.ascontiguousarray(vector, dtype="<f4").tobytes())
     return digest.hexdigest()[:16]
+
+
+def read_choice(
+    snapshot: Snapshot,
+    grounds: Grounds,
+    code: str,
+    prompts: Sequence[str],
+    logit: str,
+    known: Mapping[str, Mapping[str, Any]],
+) -> Choice:
+    """`choose` by what a snapshot has; a damaged fit is one to be made anew, and stops no other attribute.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    row, damaged = sound_row(snapshot, code, grounds.model)
+    choice = choose(grounds, row.fit if row is not None else None, prompts, logit, known)
+    if not damaged:
+        return choice
+    if choice.fallback is None:
+        return replace(choice, to_make=DAMAGED)
+    return replace(choice, fallback=f"{DAMAGED}; colonnade calibration fit {code}")
 
 
 def choose(

@@ -14,8 +14,8 @@ from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.calibration_store import FitChange, active_model, base_attribute, derived_from
 from colonnade.engine.cut import moved, odds_of_cut
 from colonnade.engine.derive_run import derive_attributes
-from colonnade.engine.errors import ConflictError, InputError, StoreError
-from colonnade.engine.fit_choice import Choice, Grounds, choose, read_grounds, stored_row
+from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.fit_choice import Choice, Grounds, read_choice, read_grounds
 from colonnade.engine.fit_comparison import Comparison
 from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.freshness import AttributeWork, base_work, cell_states
@@ -256,13 +256,9 @@ def _state(
         grounds = encoded.added_to(grounds)
     choices = {}
     for code in wanted:
-        try:
-            row = stored_row(snapshot, code, model)
-        except StoreError:
-            row = None
         own = vocabulary.prompts(code)
         logit = logit_definition(model, own).hash
-        choices[code] = choose(grounds, row.fit if row else None, own, logit, known)
+        choices[code] = read_choice(snapshot, grounds, code, own, logit, known)
     return _State(snapshot, vocabulary, grounds, choices), encoded
 
 

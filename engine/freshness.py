@@ -10,7 +10,7 @@ from typing import Any
 
 from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import StoreError
-from colonnade.engine.fit_choice import Choice, Grounds, choose, stored_row
+from colonnade.engine.fit_choice import Choice, Grounds, read_choice, sound_row
 from colonnade.engine.provenance import (
     Definition,
     confidence_definition,
@@ -163,12 +163,11 @@ class AttributeWork:
 
 
 def read_fit(snapshot: Snapshot, code: str, model: Model, prompts: Sequence[str]) -> Fit:
-    """The fit that is stored for an attribute under a model, else the model's own; see also `choose`.
+    """The fit that is stored for an attribute under a model, else or if it is damaged the model's own.
 
-    Raises:
-        StoreError: the stored fit is damaged.
+    See also `choose`.
     """
-    stored = stored_row(snapshot, code, model)
+    stored, _ = sound_row(snapshot, code, model)
     return stored.fit if stored is not None else default_fit(model, prompts)
 
 
@@ -191,8 +190,7 @@ def base_work(
     prompts = vocabulary.prompts(attribute.code)
     logit = logit_definition(grounds.model, prompts)
     if fit is None:
-        row = stored_row(snapshot, attribute.code, grounds.model)
-        choice = choose(grounds, row.fit if row else None, prompts, logit.hash, known)
+        choice = read_choice(snapshot, grounds, attribute.code, prompts, logit.hash, known)
     else:
         choice = Choice(fit)
     to_apply = None if choice.to_make else choice.fit

@@ -28,7 +28,8 @@ from planted_stores import (
 from vector_files import image_file, prompt_file
 
 from colonnade.engine.calibration import ACCEPTED, Fit
-from colonnade.engine.calibration_store import active_model, refresh, store_fits
+from colonnade.engine.calibration_store import active_model, list_fits, refresh, store_fits
+from colonnade.engine.calibration_table import calibration_table
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import InputError, ModelError, StoreError
 from colonnade.engine.fit_choice import stored_row
@@ -368,22 +369,45 @@ def test_what_somebody_chose_is_kept_or_told(store: Store, tmp_path: Path) -> No
     assert not fit_of(store, "ghost").moved
 
 
-def test_a_damaged_fit_is_told_in_one_line_and_can_be_made_anew(store: Store) -> None:
-    snapshot = store.snapshot()
-    files = snapshot.cell("calibrations", "cat", 0)
+def put_row(store: Store, change: Callable[[dict[str, object]], None]) -> None:
+    """Another row for cat's calibration, as a hostile or broken writer leaves it."""
+    files = store.snapshot().cell("calibrations", "cat", 0)
     row = read_files(files).to_pylist()[0]
+    change(row)
     with open_stage(store.path, command="test") as stage:
-        row["fit"] = row["fit"].replace('"slope": ', '"slope": -')
         stage.replace(
             "calibrations", "cat", 0, pa.Table.from_pylist([row], SCHEMAS["calibrations"]), read=files
         )
         stage.commit()
-    with pytest.raises(
-        StoreError, match=r"calibration of cat is damaged .*; `colonnade calibration fit cat`"
-    ) as told:
-        store.plan()
-    assert "\n" not in str(told.value)
-    assert fit_attributes(store, ["cat"]).changed == ("cat",)
+
+
+def negative_slope(row: dict[str, object]) -> None:
+    row["fit"] = str(row["fit"]).replace('"slope": ', '"slope": -')
+
+
+def other_method(row: dict[str, object]) -> None:
+    row["method"] = "evil"
+
+
+@pytest.mark.parametrize("damage", [negative_slope, other_method])
+def test_a_damaged_fit_stops_nothing_else_and_is_made_anew(
+    store: Store, damage: Callable[[dict[str, object]], None]
+) -> None:
+    put_row(store, damage)
+    with pytest.raises(StoreError, match=r"calibration of cat is damaged.*; `colonnade calibration fit cat`"):
+        fit_of(store, "cat")
+    plan = store.plan()
+    assert [(work.code, work.reasons) for work in plan.base] == [("cat", ("stored calibration damaged",))]
+    states = {item.code: item.state for item in read_status(store).attributes}
+    assert "stored calibration damaged" in states["cat"]
+    assert states["dog"] == "fresh"
+    table = calibration_table(store, store.snapshot(), store.vocabulary())
+    assert [row.to_make for row in table[:2]] == ["stored calibration damaged", None]
+    assert len(list_fits(store, store.snapshot(), store.vocabulary())) == 3
+    assert fit_attributes(store, ["cat"], dry_run=True).outcomes[0].fit.method == "auto"
+    assert tag(store).fitted == ("cat",)
+    assert fit_of(store, "cat").method == "auto"
+    store.sync()
     assert store.plan().empty
 
 

@@ -97,12 +97,12 @@ def _set_sigmoid(
         refresh,
         store_fits,
     )
-    from colonnade.engine.fit_choice import stored_row
+    from colonnade.engine.fit_choice import sound_row
     from colonnade.engine.fit_run import FitOutcome, FitRun
 
     vocabulary, model, snapshot = store.vocabulary(), active_model(store), store.snapshot()
     attribute = base_attribute(vocabulary, code)
-    row = stored_row(snapshot, code, model)
+    row, _ = sound_row(snapshot, code, model)
     own = default_fit(model, vocabulary.prompts(code))
     now = row.fit if row is not None and row.fit.method == "fixed" else own
     chosen = Fit(
