@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from colonnade.engine.background_stats import FOLDS, BackgroundStats
+from colonnade.engine.calibration import LARGEST, bounded
 from colonnade.engine.errors import StoreError
 from colonnade.engine.products import products
 
-__all__ = ["AutoAxis", "Weights", "along_axes", "axis_from_json", "log_odds", "margins"]
+__all__ = ["AutoAxis", "Weights", "along_axes", "applies", "axis_from_json", "log_odds", "margins"]
 
 MARGINS = ("near", "far", "all")
 COMPETITORS = 5
@@ -117,7 +118,7 @@ def _array(value: object, kind: str) -> np.ndarray:
     if not isinstance(value, str) or len(value) > _MOST_NUMBERS * 6:
         raise ValueError("array")
     array = np.frombuffer(base64.b64decode(value, validate=True), dtype=kind)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not (np.abs(array) <= LARGEST).all():
         raise ValueError("array")
     return array.astype(array.dtype.newbyteorder("="))
 
@@ -125,13 +126,12 @@ def _array(value: object, kind: str) -> np.ndarray:
 def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > 200:
         raise ValueError("text")
+    value.encode()
     return value
 
 
-def _number(value: object, least: float = -math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("number")
-    if value < least:
+def _number(value: object, least: float = -LARGEST) -> float:
+    if not bounded(value, least):
         raise ValueError("number")
     return float(value)
 
@@ -150,9 +150,24 @@ def _weights(value: object) -> Weights:
     return Weights(_number(value["intercept"]), tuple(_number(margin) for margin in margins), floor)
 
 
+def applies(axis: AutoAxis, phrases: int, dimension: int) -> bool:
+    """Whether an axis can be applied to embeddings of that dimension and a background of so many phrases: of each
+    meaning of close a competitor must be left."""
+    if axis.directions.shape[1] != dimension:
+        return False
+    close = (axis.near, axis.far)
+    return all((some < phrases).all() and len(np.unique(some)) < phrases for some in close)
+
+
 def along_axes(axes: Sequence[AutoAxis], embeddings: np.ndarray, stats: BackgroundStats) -> np.ndarray:
     """Projections float32 [k, n] of images with unit embeddings float32 [n, D] on the directions of k axes: for each
-    image on those of its own fold, less the offset."""
+    image on those of its own fold, less the offset.
+
+    Raises:
+        StoreError: an axis is of another dimension.
+    """
+    if any(axis.directions.shape[1] != embeddings.shape[1] for axis in axes):
+        raise StoreError("a calibration is of another model; run `colonnade calibration fit`")
     found = np.empty((len(axes), len(embeddings)), dtype=np.float32)
     for fold in range(FOLDS):
         rows = np.flatnonzero(stats.fold == fold)
@@ -178,7 +193,9 @@ def log_odds(
     Raises:
         StoreError: the axis was fitted with another background.
     """
-    if axis.background != stats.background.digest or axis.directions.shape[1] != embeddings.shape[1]:
+    if axis.background != stats.background.digest or not applies(
+        axis, len(stats.background.phrases), embeddings.shape[1]
+    ):
         raise StoreError("a calibration was fitted with another background; run `colonnade calibration fit`")
     found = margins(logits, embeddings, stats, axis.near, axis.far)
     seed = first_stage(axis.first, found)

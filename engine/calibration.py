@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCEPTED",
+    "LARGEST",
     "LOG_4",
     "METHODS",
     "NO_SIGNAL_CAP",
@@ -33,6 +34,7 @@ __all__ = [
     "Fit",
     "LabelPart",
     "apply_fit",
+    "bounded",
     "cut_of",
     "default_fit",
     "fit_from_json",
@@ -47,6 +49,9 @@ UNKNOWN, REJECTED, TENTATIVE, ACCEPTED = -1, 0, 1, 2
 METHODS = ("fixed", "auto", "labels")
 CLIP_CENTER, CLIP_SCALE = 25.5, 1.5
 LOG_4 = math.log(4)
+LARGEST = 1e12
+"""No number of a fit is larger, nor a scale, slope or width smaller than its inverse: far beyond any use, and what is
+made of such numbers stays finite."""
 NO_SIGNAL_CAP = 0.49
 """No confidence of an attribute without signal is higher."""
 
@@ -132,13 +137,17 @@ class Fit:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"method {self.method!r}: there are {', '.join(METHODS)}")
-        if not (_finite(self.cut, self.slope) and self.slope > 0):
-            raise InputError(f"cut {self.cut} and slope {self.slope}: both must be finite, the slope above 0")
+        if not (bounded(self.cut) and bounded(self.slope, 1 / LARGEST)):
+            raise InputError(
+                f"cut {self.cut} and slope {self.slope}: both must be finite, the slope above 0, none beyond "
+                f"{LARGEST:g}"
+            )
         if self.axis is not None:
             return
-        if self.method == "auto" or not (_finite(self.center, self.scale) and (self.scale or 0) > 0):
+        if self.method == "auto" or not (bounded(self.center) and bounded(self.scale, 1 / LARGEST)):
             raise InputError(
-                f"center {self.center} and scale {self.scale}: both must be finite, the scale above 0"
+                f"center {self.center} and scale {self.scale}: both must be finite, the scale above 0, none beyond "
+                f"{LARGEST:g}"
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -152,8 +161,10 @@ class Fit:
         return document | {"cut": self.cut, "slope": self.slope, "no_signal": self.no_signal}
 
 
-def _finite(*numbers: float | None) -> bool:
-    return all(number is not None and math.isfinite(number) for number in numbers)
+def bounded(value: object, least: float = -LARGEST) -> TypeGuard[float]:
+    """Whether a value is a number that a fit can have: finite, from `least` to `LARGEST`."""
+    number = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
+    return number and bool(least <= value <= LARGEST)  # type: ignore[operator]
 
 
 def fit_from_json(document: object) -> Fit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from colonnade.engine.calibration import LOG_4, Fit, line_of
+from colonnade.engine.calibration import LARGEST, LOG_4, Fit, bounded, line_of
 from colonnade.engine.errors import InputError
 
 __all__ = ["moved", "odds_of_cut"]
@@ -29,10 +29,10 @@ def moved(fit: Fit, cut: float) -> Fit:
     """The fit with its cut (the log odds of confidence .80) where somebody wants it.
 
     Raises:
-        InputError: the cut is not finite.
+        InputError: the cut is not finite, or absurdly large.
     """
-    if not math.isfinite(cut):
-        raise InputError(f"cut {cut}: it must be a finite number of log odds")
+    if not bounded(float(cut)):
+        raise InputError(f"cut {cut}: it must be a finite number of log odds, not beyond {LARGEST:g}")
     if fit.method == "fixed":
         center, scale = line_of(fit)
         return replace(fit, center=center + scale * (cut - LOG_4), chosen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from colonnade.engine.auto_axis import applies
 from colonnade.engine.background import MINIMUM_PHRASES, BackgroundState, background_state
 from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import InputError, StoreError
@@ -230,4 +231,6 @@ def _why_void(
         return "prompt vectors changed"
     if grounds.background.digest != stored.base.background:
         return "background changed"
-    return None
+    return (
+        None if applies(stored.base.axis, len(grounds.background.texts), grounds.model.dimension) else DAMAGED
+    )

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from colonnade.engine.calibration import METHODS, AutoBase, Fit, LabelPart
+from colonnade.engine.calibration import LARGEST, METHODS, AutoBase, Fit, LabelPart, bounded
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.sketch import sketch_or_none
 
@@ -132,12 +131,14 @@ def _base(document: Mapping[str, Any]) -> AutoBase:
     if quantiles is None:
         raise ValueError("quantiles")
     slope = _number(document, "slope")
-    if slope <= 0:
+    if not bounded(slope, 1 / LARGEST):
         raise ValueError("slope")
     try:
         axis = axis_from_json(_object(document, "axis"))
     except StoreError:
         raise ValueError("axis") from None
+    if axis.background != document["background"]:
+        raise ValueError("background")
     return AutoBase(
         axis=axis,
         cut=_number(document, "cut"),
@@ -186,7 +187,7 @@ def _competing(stored: object) -> tuple[tuple[str, float], ...]:
 
 def _number(document: Mapping[str, Any], name: str) -> float:
     value = document[name]
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e12:
+    if not bounded(value):
         raise ValueError(name)
     return float(value)
 
@@ -215,6 +216,7 @@ def _digest(document: Mapping[str, Any], name: str) -> str:
 def _words(value: object) -> str:
     if not isinstance(value, str) or len(value) > _MAX_WORDS:
         raise ValueError("a phrase")
+    value.encode()
     return value
 
 

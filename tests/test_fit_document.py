@@ -16,7 +16,7 @@ from colonnade.engine.auto_fit import fit_auto
 from colonnade.engine.background_stats import Background, background_stats
 from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, fit_from_json, judge
 from colonnade.engine.cut import moved
-from colonnade.engine.errors import ColonnadeError, StoreError
+from colonnade.engine.errors import ColonnadeError, InputError, StoreError
 from colonnade.engine.fit_document import fit_from_text, fit_text
 from colonnade.engine.fits import auto_fit, without_labels
 from colonnade.engine.scoring import logits
@@ -108,6 +108,18 @@ def test_without_signal_nothing_is_more_than_rejected(tentative: float) -> None:
     assert status.tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("number", [1e20, -1e20, 1e308])
+def test_what_could_not_be_read_is_not_made(number: float) -> None:
+    with pytest.raises(InputError, match="beyond"):
+        moved(AUTO, number)
+    with pytest.raises(InputError, match="beyond"):
+        Fit("auto", cut=number, axis="a" * 16)
+    with pytest.raises(InputError, match="beyond"):
+        Fit("fixed", number, 1.0)
+    with pytest.raises(InputError, match="beyond"):
+        Fit("fixed", 1.0, 1e-308)
+
+
 def put(document: Any, path: tuple[Any, ...], value: Any) -> None:
     for step in path[:-1]:
         document = document[step]
@@ -146,6 +158,15 @@ WRONG: list[tuple[tuple[Any, ...], Any]] = [
     (("base", "competing"), [["p"]]),
     (("base", "competing"), [["p" * 5000, 0.1]]),
     (("base", "competing"), {}),
+    (("base", "competing"), [["\ud800", 0.1]]),
+    (("base", "axis", "background"), "f" * 16),
+    (("base", "axis", "constants"), "\ud800"),
+    (("base", "axis", "seed"), 1e300),
+    (("base", "axis", "first"), {"intercept": 0.0, "margins": [1e300, 0, 0]}),
+    (
+        ("base", "axis", "directions"),
+        base64.b64encode(np.full(8 * DIMENSION, 3e38, "<f4").tobytes()).decode(),
+    ),
     (("labels",), None),
     (("labels", "present"), "many"),
     (("labels", "slope"), None),

@@ -76,11 +76,18 @@ def set_(
 def _check_numbers(
     center: float | None, scale: float | None, cut: float | None, precision: float | None
 ) -> None:
+    from colonnade.engine.calibration import LARGEST, bounded
+
     for name, value in (("--center", center), ("--cut", cut)):
-        if value is not None and not math.isfinite(value):
-            raise typer.BadParameter(f"{value} is not a finite number", param_hint=name)
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise typer.BadParameter(f"{scale} is not a finite number above 0", param_hint="--scale")
+        if value is not None and not bounded(value):
+            raise typer.BadParameter(
+                f"{value} is not a finite number from {-LARGEST:g} to {LARGEST:g}", param_hint=name
+            )
+    if scale is not None and not bounded(scale, 1 / LARGEST):
+        raise typer.BadParameter(
+            f"{scale} is not a finite number above 0, from {1 / LARGEST:g} to {LARGEST:g}",
+            param_hint="--scale",
+        )
     if precision is not None and not 0 < precision < 1:
         raise typer.BadParameter(f"{precision} is not between 0 and 1", param_hint="--precision")
 
