@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +32,6 @@ __all__ = [
     "draw",
     "precision_at",
     "strata",
-    "worth_of_one_more",
 ]
 
 AUDIT_SHARES = (0.6, 0.2, 0.12, 0.08)
@@ -212,22 +211,6 @@ def precision_at(
 ) -> Estimate | None:
     """Only the precision of `audit`, which takes less time."""
     return _precision(_pieces(x, at, present, probability, cut))
-
-
-def worth_of_one_more(x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray) -> float:
-    """By how much the precision's interval is expected to shrink once one more accepted image is audited.
-
-    Arguments as for `audit`. 0 where nothing is accepted or every accepted image is audited.
-    """
-    accepted = [piece for piece in _pieces(x, at, present, probability, 0.0) if piece.accepted]
-    if not accepted or not accepted[0].rest:
-        return 0.0
-    (now,) = accepted
-    a, b = now.posterior[0]
-    no = replace(now, audited=now.audited + 1, trials=now.trials + 1)
-    yes = replace(no, known=now.known + 1, hits=now.hits + 1)
-    after = (a * _single(yes).width + b * _single(no).width) / (a + b)
-    return max(_single(now).width - float(after), 0.0)
 
 
 def _pieces(

@@ -20,7 +20,7 @@ from colonnade.engine.pending import image_path
 from colonnade.engine.places import read_places
 from colonnade.engine.review_answers import AUDIT, POLICY, Answer, read_judged, save_answer
 from colonnade.engine.review_audit import Audited, audited_images, estimate
-from colonnade.engine.review_choice import Doubt, choose_image, doubt
+from colonnade.engine.review_choice import Doubt, choose_image, doubt, is_second_look, second_look
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
@@ -37,6 +37,10 @@ __all__ = [
     "estimate",
     "worth_by_attribute",
 ]
+
+
+_MOST_LOOKS = 3
+"""Answers to an image from which on nobody else is asked: a majority of three stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class Review:
     Every answer is committed before `answer` returns. Another review of the same attribute may go on at the same time;
     its answers show in the next one.
 
+    One question in five is about an image that others have judged, the likeliest slip first, until three have.
+
     Args:
         reviewer: who answers; each has one answer an image.
         audit: draw the images of the audit, for precision and recall, instead of those that move the cut best.
@@ -131,10 +137,14 @@ class Review:
             self.answer(question, known.present)
         return None
 
-    def listing(self, count: int) -> Iterator[Question]:
-        """The next images in order, as if each were put aside without an answer."""
+    def listing(self, count: int, *, again: bool = True) -> Iterator[Question]:
+        """The next images in order, as if each were put aside without an answer.
+
+        Args:
+            again: whether images that others have judged are among them.
+        """
         for _ in range(count):
-            question = self._draw() if self._audit else self._choose()
+            question = self._draw(again=again) if self._audit else self._choose(again=again)
             if question is None:
                 return
             self._skipped.add(question.image_id)
@@ -181,21 +191,38 @@ class Review:
             doubt=doubt(x, x[rows], present[kept]),
         )
 
-    def _choose(self) -> Question | None:
-        """The open image that tells most about the cut."""
+    def _choose(self, *, again: bool = True) -> Question | None:
+        """The open image that tells most about the cut, or one for a second look."""
         ids, present = self._judged.settled
         x = self.places.odds - without_labels(self.places.fit).cut
         rows = self.places.rows(ids)
-        fit = fit_labels(x[rows], present[np.isin(ids, self.places.ids)])
+        kept = np.isin(ids, self.places.ids)
         mine = [image for image, by in self._judged.answers.items() if self.reviewer in by]
+        if again and is_second_look(len(mine) + len(self._skipped)):
+            open_ = np.array([self._may_look(image) for image in ids[kept].tolist()], dtype=bool)
+            if (found := second_look(x[rows], present[kept], open_)) is not None:
+                return self._question(int(rows[found]), POLICY, 1.0)
+        fit = fit_labels(x[rows], present[kept])
         closed = np.concatenate([ids, np.array([*mine, *self._skipped], dtype=np.int64)])
         seed = f"{self.code}\n{self.reviewer}\n{len(closed)}"
         chosen = choose_image(x, ~np.isin(self.places.ids, closed), fit, seed=seed)
         return self._question(chosen.index, POLICY, chosen.probability) if chosen else None
 
-    def _draw(self) -> Question | None:
-        """The next image of the audit."""
+    def _may_look(self, image: int) -> bool:
+        """Whether an image that others have judged can be asked about."""
+        by = self._judged.answers[image]
+        return self.reviewer not in by and len(by) < _MOST_LOOKS and image not in self._skipped
+
+    def _draw(self, *, again: bool = True) -> Question | None:
+        """The next image of the audit, or one that others were asked about."""
         drawn = [image for image in self._judged.answers if self._judged.drawn(image) is not None]
+        mine = sum(answer.policy == AUDIT for answer in self.answers)
+        if again and is_second_look(mine + len(self._skipped)):
+            open_ = np.array(sorted(image for image in drawn if self._may_look(image)), dtype=np.int64)
+            # By id, whatever was said: whom chance drew must not depend on the answers.
+            if (rows := self.places.rows(open_)).size:
+                chance = self._judged.drawn(int(self.places.ids[rows[0]]))
+                return self._question(int(rows[0]), AUDIT, chance)
         closed = np.isin(self.places.ids, np.array([*drawn, *self._skipped], dtype=np.int64))
         found = draw(self.places.above, self.places.ids, closed, seed=self.code)
         return self._question(found.index, AUDIT, found.probability) if found else None
@@ -235,12 +262,14 @@ class AttributeWorth:
     """None where that cannot be told."""
     why: str = ""
     """Why not."""
+    no_signal: bool = False
+    """Whether its scores tell nothing, as far as is known: then labels are worth less than elsewhere."""
 
 
 def worth_by_attribute(
     store: Store, snapshot: Snapshot, vocabulary: Vocabulary, codes: Sequence[str] | None = None
 ) -> tuple[AttributeWorth, ...]:
-    """What one more label is worth, the most worth first.
+    """What one more label is worth, the most worth first, those without a signal after the others.
 
     Raises:
         InputError: nothing is embedded yet, or a code is not a base attribute.
@@ -256,5 +285,9 @@ def worth_by_attribute(
             continue
         x = places.odds - without_labels(places.fit).cut
         open_ = doubt(x, x[places.rows(ids)], present[np.isin(ids, places.ids)])
-        found.append(AttributeWorth(work.code, len(ids), open_))
-    return tuple(sorted(found, key=lambda item: -(item.doubt.worth if item.doubt else -1.0)))
+        found.append(AttributeWorth(work.code, len(ids), open_, no_signal=places.fit.no_signal))
+    return tuple(sorted(found, key=_rank))
+
+
+def _rank(item: AttributeWorth) -> tuple[bool, bool, float]:
+    return item.doubt is None, item.no_signal, -(item.doubt.worth if item.doubt else 0.0)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colonnade.engine.label_fit import LabelFit, expected_deviation, fit_labels
+from colonnade.engine.label_fit import LabelFit, expected_deviation, fit_labels, slip_probabilities
 
-__all__ = ["Chosen", "Doubt", "choose_image", "doubt"]
+__all__ = ["Chosen", "Doubt", "choose_image", "doubt", "is_second_look", "second_look"]
 
 _LEAST_JITTER, _JITTER_SHARE = 0.25, 0.5
 _NORMAL_90 = 1.645
+_SECOND_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Doubt:
 
     @property
     def worth(self) -> float:
-        """What one more label is worth: by how much the share of open images is expected to shrink."""
-        return max(self.now - self.expected, 0.0) / max(self.at_stake, 1)
+        """What one more label is worth: how many images it is expected to settle."""
+        return max(self.now - self.expected, 0.0)
 
 
 def choose_image(x: np.ndarray, eligible: np.ndarray, fit: LabelFit, *, seed: str) -> Chosen | None:
@@ -73,6 +74,27 @@ def choose_image(x: np.ndarray, eligible: np.ndarray, fit: LabelFit, *, seed: st
     below, up_to = (_normal_below((edge - fit.center) / jitter) for edge in edges)
     index = tied[generator.integers(len(tied))]
     return Chosen(int(index), float(np.clip((up_to - below) / len(tied), 1e-9, 1.0)))
+
+
+def is_second_look(asked: int) -> bool:
+    """Whether the question after so many is about an image that somebody else has judged: one in five is.
+
+    Without those, reviewers would never judge the same image, and no majority could undo a slip.
+    """
+    return asked % _SECOND_LOOKS == _SECOND_LOOKS - 1
+
+
+def second_look(x: np.ndarray, present: np.ndarray, eligible: np.ndarray) -> int | None:
+    """The judged image whose answer is likeliest a slip, as a place in the arrays; None where none is eligible.
+
+    Args:
+        x: float [n], log odds minus the cut of the base fit, of the judged images.
+        present: bool [n], the answers.
+        eligible: bool [n], images that may be asked about.
+    """
+    if not eligible.any():
+        return None
+    return int(np.argmax(np.where(eligible, slip_probabilities(x, present), -1.0)))
 
 
 def _normal_below(value: float) -> float:

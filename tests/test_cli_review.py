@@ -93,7 +93,13 @@ def answers(store: Path, code: str = "earth") -> dict[tuple[int, str], bool | No
     return {(image, who): a.present for image, by in judged.items() for who, a in by.items()}
 
 
+def unset(store: Path, code: str = "earth") -> None:
+    """Take back what somebody chose for the attribute."""
+    assert colonnade(store, "calibration", "set", code, "--reset").code == 0
+
+
 def test_answers_are_saved_one_by_one_and_the_cut_moves(store: Path) -> None:
+    unset(store)
     with reviewing(store, "earth", "--budget", "5") as child:
         child.expect(ASKED)
         assert "\x1b[?1049h" not in child.before, "what was on the screen before stays in its history"
@@ -104,7 +110,6 @@ def test_answers_are_saved_one_by_one_and_the_cut_moves(store: Path) -> None:
         child.expect(ASKED)
         assert list(answers(store).values()) == [True], "saved before the next question"
         assert "1 label: 1 yes, 0 no" in child.before
-        assert "in doubt" in child.before
         child.send("x\x1b[Ay")  # neither a letter that means nothing nor an arrow is an answer
         child.send("y")
         press(child, "nu")
@@ -295,6 +300,29 @@ def test_several_reviewers(store: Path) -> None:
     assert "yes: ann, no: ben cem; counts as no" in told.err
 
 
+@pytest.mark.parametrize("audit", [False, True])
+def test_one_question_in_five_is_a_second_look_at_what_others_said(store: Path, audit: bool) -> None:
+    asked: dict[str, list[int]] = {}
+    for name in ("ann", "ben"):
+        review = Review(Store(store), "earth", reviewer=name, audit=audit)
+        for _ in range(10):
+            question = review.next()
+            assert question is not None
+            review.answer(question, name == "ann")
+            asked.setdefault(name, []).append(question.image_id)
+    both = [place for place, image in enumerate(asked["ben"]) if image in asked["ann"]]
+    assert both == [4, 9]
+    judged = read_judged(Store(store).snapshot(), "earth")
+    assert len(judged.disputed) == 2
+    assert all((judged.drawn(image) is not None) is audit for image in judged.disputed)
+    page = Review(Store(store), "earth", reviewer="cem", audit=audit)
+    seen = [question.image_id for question in page.listing(10)]
+    assert seen[4] in judged.answers
+    fresh = Review(Store(store), "earth", reviewer="dot", audit=audit)
+    known = {image for image in judged.answers if audit or judged.balance(image)}
+    assert not known & {question.image_id for question in fresh.listing(PICTURES, again=False)}
+
+
 def test_an_image_that_nobody_is_sure_of_is_asked_again_of_another(store: Path) -> None:
     one = Review(Store(store), "earth", reviewer="ann")
     question = one.next()
@@ -435,7 +463,14 @@ def test_a_label_is_worth_less_the_more_there_are() -> None:
     assert doubt(np.empty(0), np.empty(0), np.empty(0, bool)).worth == 0
 
 
+def test_a_label_is_worth_the_more_the_more_images_it_settles() -> None:
+    none = np.empty(0), np.empty(0, bool)
+    one, many = (doubt(np.concatenate([np.full(500, -9.0), np.zeros(count)]), *none) for count in (1, 52))
+    assert many.worth > 10 * one.worth > 0
+
+
 def test_labels_that_a_killed_review_left_move_the_cut_the_next_time(store: Path) -> None:
+    unset(store)
     review = Review(Store(store), "earth", reviewer="ann")
     for number in range(4):
         question = review.next()
@@ -449,3 +484,44 @@ def test_labels_that_a_killed_review_left_move_the_cut_the_next_time(store: Path
         press(child, "q")
         child.expect(pexpect.EOF)
         assert "made anew" not in child.before
+
+
+@pytest.mark.parametrize("how", [("--center", 0, "--scale", 2), ("--cut", 1.25)])
+def test_a_cut_set_by_hand_outlives_a_review(store: Path, how: tuple[object, ...]) -> None:
+    unset(store)
+    review = Review(Store(store), "earth", reviewer="ann")
+    for number in range(4):
+        question = review.next()
+        assert question is not None
+        review.answer(question, number % 2 == 0)
+    if how[0] == "--cut":
+        assert colonnade(store, "calibration", "fit", "earth").code == 0
+    assert colonnade(store, "calibration", "set", "earth", *how).code == 0
+    before = colonnade(store, "calibration", "earth", "--json").json[0]["cut"]
+    with reviewing(store, "earth", "--budget", "1") as child:
+        press(child, "y")
+        child.expect("the cut stays where you set it; colonnade calibration fit earth")
+    assert colonnade(store, "calibration", "earth", "--json").json[0]["cut"] == before
+
+
+def test_an_audit_moves_no_cut(store: Path) -> None:
+    unset(store)
+    before = colonnade(store, "calibration", "earth", "--json").json[0]
+    with reviewing(store, "earth", "--audit", "--budget", "4") as child:
+        press(child, "ynyn")
+        child.expect("an audit leaves the cut where it is; colonnade calibration fit earth")
+    after = colonnade(store, "calibration", "earth", "--json").json[0]
+    assert (after["method"], after["cut"]) == (before["method"], before["cut"])
+
+
+def test_the_end_counts_what_others_answered_meanwhile(store: Path) -> None:
+    with reviewing(store, "earth", "--no-fit") as child:
+        child.expect(ASKED)
+        assert "in doubt" in child.before
+        other = Review(Store(store), "earth", reviewer="ben")
+        for _ in range(3):
+            question = other.next()
+            assert question is not None
+            other.answer(question, True)
+        child.send("q")
+        child.expect("3 labels: 3 yes, 0 no")

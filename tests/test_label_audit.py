@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from colonnade.engine.beta import jeffreys
 from colonnade.engine.errors import InputError
-from colonnade.engine.label_audit import AUDIT_SHARES, audit, draw, precision_at, strata, worth_of_one_more
+from colonnade.engine.label_audit import AUDIT_SHARES, audit, draw, precision_at, strata
 from colonnade.engine.label_precision import cut_for_precision
 
 
@@ -98,7 +98,6 @@ def test_a_full_audit_leaves_no_doubt() -> None:
     assert (found.precision.low, found.precision.value, found.precision.high) == (0.75, 0.75, 0.75)
     assert (found.recall.low, found.recall.value, found.recall.high) == (0.75, 0.75, 0.75)
     assert (found.accepted, found.audited, found.audited_accepted) == (4, 7, 4)
-    assert worth_of_one_more(x, x[places], present[places], chances) == 0
 
 
 def test_of_many_images_the_precision_is_jeffreys() -> None:
@@ -132,7 +131,6 @@ def test_nothing_accepted_and_nothing_audited() -> None:
     assert blank.recall is None
     assert blank.precision is not None
     assert blank.precision.width > 0.9
-    assert worth_of_one_more(x, x[places], np.zeros(5, dtype=bool), chances) == 0
 
 
 def test_wrong_arguments() -> None:
@@ -160,15 +158,6 @@ def test_estimates_are_shares_inside_their_intervals(seed: int, count: int, cut:
     assert other.precision is None or found.precision is not None
     if found.precision and other.precision:
         assert other.precision.value == pytest.approx(found.precision.value, abs=1e-9)
-
-
-def test_more_audited_is_worth_less_and_less() -> None:
-    x, present = collection(4, 20_000)
-    worth = []
-    for count in (5, 20, 80):
-        places, chances = drawn(x, count)
-        worth.append(worth_of_one_more(x, x[places], present[places], chances))
-    assert worth[0] > worth[1] > worth[2] > 0
 
 
 @pytest.mark.slow

@@ -56,8 +56,9 @@ def review(
 
     The pictures nearest to the cut come first, for they tell most: 20 answers go a long way. Each answer is saved at
     once; run it again to go on where you stopped. At the end the cut moves to where the answers put it, once there are
-    two of each kind or ten in all. --audit asks about pictures drawn by chance, from which precision and recall of the
-    accepted ones follow, with 90 % intervals. Several people can review: most of them decide.
+    two of each kind or ten in all; a cut that you set by hand stays. --audit asks about pictures drawn by chance, from
+    which precision and recall of the accepted ones follow, with 90 % intervals, and moves no cut. Several people can
+    review: one question in five is about a picture that another has judged, and most of them decide.
 
     Elsewhere, --list gives the paths (with --json one JSON object a line, with the chance of each picture to be
     drawn); add `present` to each and bring them back with `colonnade labels import FILE`.
@@ -151,7 +152,8 @@ def _print_list(questions: Review, budget: int, *, json_: bool) -> None:
     from colonnade.tui.results import pipe
     from colonnade.tui.review_text import question_json
 
-    found = list(questions.listing(budget))
+    # Whoever judges elsewhere is not known yet, so that nobody can be asked for a second look.
+    found = list(questions.listing(budget, again=False))
     with pipe():
         for question in found:
             if json_:
@@ -174,10 +176,14 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
     sys.stderr.write("\n")
     for line in sitting.refused:
         say(line)
+    questions = _read_again(store, questions, audit=audit)  # others may have answered meanwhile
     standing = questions.standing()
-    run = None
+    run, stays = None, ""
     if fit and standing.ready and (sitting.given or not _fitted_on(questions, standing)):
-        run = _fit(store, questions.code)
+        stays = _why_it_stays(questions, audit=audit)
+        if not stays and (run := _fit(store, questions.code)) is not None:
+            questions = _read_again(store, questions, audit=audit)
+            standing = questions.standing()
     if json_:
         emit_json(
             {
@@ -195,8 +201,29 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
         say(line)
     if run is not None:
         _print_fit(run)
-    elif fit and not standing.ready:
+    elif stays:
+        say(stays)
+    elif fit and not audit and not standing.ready:
         say("two labels of each kind or ten in all move the cut")
+
+
+def _read_again(store: Store, questions: Review, *, audit: bool) -> Review:
+    """The same review of the store as it is now; as it was where its scores are not there yet."""
+    from colonnade.engine.errors import ColonnadeError
+
+    try:
+        return type(questions)(store, questions.code, reviewer=questions.reviewer, audit=audit)
+    except ColonnadeError:
+        return questions
+
+
+def _why_it_stays(questions: Review, *, audit: bool) -> str:
+    """Why enough labels do not move the cut by themselves, in words; "" where they do."""
+    code, now = questions.code, questions.places.fit
+    moves = f"colonnade calibration fit {code} moves it by the labels"
+    if now.moved or (now.method == "fixed" and now.chosen):
+        return f"{code}: the cut stays where you set it; {moves}"
+    return f"{code}: an audit leaves the cut where it is; {moves}" if audit else ""
 
 
 def _fitted_on(questions: Review, standing: Standing) -> bool:
