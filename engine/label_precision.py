@@ -30,7 +30,7 @@ class PrecisionCut:
 
     @property
     def recall_cost(self) -> float:
-        """Recall that is lost (below 0: gained) by moving the cut."""
+        """Recall that is lost (below 0: gained) by moving the cut; not a number where none was known before."""
         return (self.before.recall.value if self.before.recall else math.nan) - self.recall.value
 
 
@@ -62,7 +62,7 @@ def cut_for_precision(
     x = np.asarray(x, dtype=np.float64)
     found = _lowest(x, at, present, probability, target) if len(at) else None
     if found is None:
-        raise InputError(_refusal(code, at, present, target))
+        raise InputError(_refusal(code, int((x >= 0).sum()), at, present, target))
     shift, precision = found
     after = audit(x, at, present, probability, cut=shift)
     assert after.recall is not None
@@ -90,20 +90,30 @@ def _lowest(
     return None
 
 
-def _refusal(code: str, at: np.ndarray, present: np.ndarray, target: float) -> str:
+def _needed(accepted: int, target: float) -> int:
+    """The fewest of so many accepted images that, audited without a fault, show the precision.
+
+    The audited ones are known, and only the others rest on Jeffreys' mean: of a few images fewer are needed.
+    """
+    seen = np.arange(1, accepted + 1)
+    shown = (seen + (accepted - seen) * (seen + 0.5) / (seen + 1)) / max(accepted, 1)
+    return int(np.argmax(shown >= target)) + 1
+
+
+def _refusal(code: str, images: int, at: np.ndarray, present: np.ndarray, target: float) -> str:
     accepted = at >= 0
     right, seen = int(present[accepted].sum()), int(accepted.sum())
-    needed = max(math.ceil((target - 0.5) / (1 - target)), 1)
+    needed = _needed(images, target)
     advice = f"colonnade review {code} --audit"
     if seen == 0:
         return f"{code}: no accepted picture has been audited, so that no precision can be shown; {advice}"
-    pictures = f"{seen} accepted picture{'s' if seen > 1 else ''}"
+    pictures = f"{seen} of {images:,} accepted picture{'s' if images > 1 else ''}"
     if seen < needed:
         return (
             f"{code}: {pictures} audited ({right} right) cannot show a precision of {target:g}, which takes {needed} "
             f"without a fault; {advice}"
         )
     return (
-        f"{code}: of {pictures} audited {right} are right, and no cut among them shows a precision of {target:g}; "
+        f"{code}: {pictures} audited, {right} are right, and no cut among them shows a precision of {target:g}; "
         f"more labels may: {advice}"
     )

@@ -49,6 +49,8 @@ class ImportedLabels:
     set_aside: int
     """Of those written, labels of a picture that has changed since (the file names its hash)."""
     skipped: tuple[LineFault, ...] = ()
+    codes: tuple[str, ...] = ()
+    """The attributes of the labels that were read, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def import_labels(store: Store, file: Path, *, skip_unknown: bool = False) -> Im
         except ConflictError:
             continue
         aside = sum(label.judgement.content_hash not in (None, label.content_hash) for label in labels)
-        return ImportedLabels(len(labels), written[0], aside, tuple(wrong))
+        codes = tuple(dict.fromkeys(label.judgement.code for label in labels))
+        return ImportedLabels(len(labels), written[0], aside, tuple(wrong), codes)
     raise AssertionError("unreachable")
 
 

@@ -386,6 +386,18 @@ def test_whole_paths_come_back(store: Path, tmp_path: Path) -> None:
     assert "probability" in refused.err
 
 
+def test_imported_labels_that_are_enough_say_so(store: Path, tmp_path: Path) -> None:
+    paths = [
+        path for path in colonnade(store, "review", "moon", "--list").out.splitlines() if "red" not in path
+    ]
+    file = tmp_path / "l.csv"
+    for number, told in ((3, False), (4, True), (4, False)):
+        rows = [f"{path},moon,{'yes' if place % 2 else 'no'}\n" for place, path in enumerate(paths[:number])]
+        file.write_text("path,code,present\n" + "".join(rows))
+        ran = colonnade(store, "labels", "import", file)
+        assert ("enough to move the cut; colonnade calibration fit moon" in ran.err) is told, ran.err
+
+
 def test_what_comes_next(store: Path) -> None:
     ran = process(store, "review", "--next")
     assert ran.code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -197,7 +198,8 @@ def test_refusals_in_words() -> None:
     places = np.arange(0, 500, 100)
     at, chances = x[places], np.full(5, 0.6 / 500)
     with pytest.raises(
-        InputError, match=r"dog: 5 accepted pictures audited \(5 right\) cannot show .* takes 9 without"
+        InputError,
+        match=r"dog: 5 of 500 accepted pictures audited \(5 right\) cannot show .* takes 9 without",
     ):
         cut_for_precision(x, at, np.ones(5, bool), chances, 0.95, code="dog")
     with pytest.raises(InputError, match="no accepted picture has been audited"):
@@ -205,8 +207,26 @@ def test_refusals_in_words() -> None:
     with pytest.raises(InputError, match="between 0 and 1"):
         cut_for_precision(x, at, np.ones(5, bool), chances, 1.0)
     many = np.arange(0, 500, 10)
-    with pytest.raises(InputError, match="of 50 accepted pictures audited 0 are right"):
+    with pytest.raises(InputError, match="50 of 500 accepted pictures audited, 0 are right"):
         cut_for_precision(x, x[many], np.zeros(50, bool), np.full(50, 0.6 / 500), 0.9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 60), st.sampled_from([0.6, 0.8, 0.9, 0.95, 0.99]))
+def test_as_many_without_a_fault_as_a_refusal_asks_for_are_enough(accepted: int, target: float) -> None:
+    x, needed = np.full(accepted, 1.0), 1
+    for seen in range(1, accepted + 1):
+        at, chances = x[:seen], np.full(seen, 1 / accepted)
+        try:
+            found = cut_for_precision(x, at, np.ones(seen, bool), chances, target)
+        except InputError as error:
+            needed = int(re.search(r"takes (\d+) without", str(error))[1])  # type: ignore[index]
+            assert needed > seen
+            continue
+        assert found.precision.value >= target
+        assert seen in (1, needed)
+        return
+    raise AssertionError("a whole audit without a fault shows any precision")
 
 
 def test_without_any_accepted_image_nothing_can_be_shown() -> None:

@@ -72,11 +72,10 @@ def _worth(standing: Standing, *, audit: bool) -> list[str]:
             f"one more label: the precision's 90 % interval from {before} to about {standing.width:.2f} wide"
         ]
     open_ = standing.doubt
-    if not open_.at_stake:
+    if not open_.now:
         return []
-    return [
-        f"in doubt: {open_.now:,} of {count(open_.at_stake, 'image')}; after one more label: {open_.expected:,.0f}"
-    ]
+    doubt = f"in doubt, for the cut may lie on either side: {count(open_.now, 'image')}"
+    return [f"{doubt}; after one more label about {open_.expected:,.0f}"]
 
 
 def screen(

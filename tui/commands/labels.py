@@ -24,12 +24,14 @@ from colonnade.tui.results import pipe
 if TYPE_CHECKING:
     from colonnade.engine.label_disputes import Dispute
     from colonnade.engine.labels import CodeLabels
+    from colonnade.engine.store import Store
 
 __all__ = ["register"]
 
 _CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...", show_default=False)]
 _SHOWN_SKIPPED = 10
 _SHOWN_DISPUTES = 10
+_SHOWN_ENOUGH = 5
 
 
 _HELP = """People's judgements of what a picture shows.
@@ -62,7 +64,8 @@ def import_labels(
     """
     from colonnade.engine.labels import import_labels as run
 
-    done = run(open_store(store), file, skip_unknown=skip_unknown)
+    opened = open_store(store)
+    done = run(opened, file, skip_unknown=skip_unknown)
     if json_:
         emit_json(
             {
@@ -80,6 +83,23 @@ def import_labels(
     say(f"{done.read:,} judgements read, {done.written:,} labels written")
     if done.set_aside:
         say(f"{done.set_aside:,} are of pictures that have changed since, and are set aside")
+    if done.written:
+        _say_enough(opened, done.codes)
+
+
+def _say_enough(store: Store, codes: Sequence[str]) -> None:
+    """Which attributes have labels enough for their cut, and what moves it."""
+    from colonnade.engine.answers import read_answers
+
+    snapshot, base = store.snapshot(), {attribute.code for attribute in store.vocabulary().base}
+    enough = [code for code in codes if code in base and read_answers(snapshot, code).enough]
+    if enough:
+        shown = ", ".join(enough[:_SHOWN_ENOUGH])
+        more = f" and {len(enough) - _SHOWN_ENOUGH:,} more" if len(enough) > _SHOWN_ENOUGH else ""
+        say(
+            f"{shown}{more}: the labels are enough to move the cut; "
+            f"colonnade calibration fit {' '.join(enough[:_SHOWN_ENOUGH])}"
+        )
 
 
 def list_labels(
@@ -90,7 +110,8 @@ def list_labels(
 ) -> None:
     """What is labelled: answers, reviewers, and labels set aside because the picture changed.
 
-    Several people may judge one image: what most of them say counts. `disputed` are the images on which they disagree;
+    Several people may judge one image: yes, no and unsure count judgements, images the pictures judged, and what most
+    people say of a picture counts for the cut. `disputed` are the images on which they disagree;
     stderr names them.
 
     Example: colonnade labels list earth moon
