@@ -123,7 +123,7 @@ def test_labels(store: Path, tmp_path: Path) -> None:
     assert (ran.json["read"], ran.json["written"], ran.json["skipped"][0]["line"]) == (2, 2, 4)
     listed = colonnade(store, "labels", "list", "--json").json
     assert listed == [{"code": "earth", "yes": 1, "no": 1, "unsure": 0, "images": 2, "set_aside": 0,
-                       "reviewers": ["ann"], "orphan": False}]  # fmt: skip
+                       "reviewers": ["ann"], "orphan": False, "disputed": []}]  # fmt: skip
     assert colonnade(store, "labels", "list").out.splitlines()[1].split() == [
         "earth",
         "1",
