@@ -131,6 +131,7 @@ def test_labels(store: Path, tmp_path: Path) -> None:
         "0",
         "2",
         "0",
+        "0",
         "ann",
     ]
     out = colonnade(store, "labels", "export", "--format", "csv").out
