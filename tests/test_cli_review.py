@@ -109,7 +109,7 @@ def test_answers_are_saved_one_by_one_and_the_cut_moves(store: Path) -> None:
         child.send("y")
         child.expect(ASKED)
         assert list(answers(store).values()) == [True], "saved before the next question"
-        assert "1 label: 1 yes, 0 no" in child.before
+        assert "1 image settled: 1 yes, 0 no" in child.before
         child.send("x\x1b[Ay")  # neither a letter that means nothing nor an arrow is an answer
         child.send("y")
         press(child, "nu")
@@ -536,4 +536,4 @@ def test_the_end_counts_what_others_answered_meanwhile(store: Path) -> None:
             assert question is not None
             other.answer(question, True)
         child.send("q")
-        child.expect("3 labels: 3 yes, 0 no")
+        child.expect("3 images settled: 3 yes, 0 no")

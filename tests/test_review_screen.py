@@ -98,8 +98,8 @@ async def answered(pilot: Pilot[None], screen: ReviewScreen, key: str) -> dict[s
 
 def test_what_is_known_in_words() -> None:
     known, worth = standing_words(STANDING, audit=False)
-    assert known.startswith("12 labels: 5 yes, 7 no   1 unsettled") and "audit (a)" in known
-    assert worth == "in doubt: 40 of 600 images; after one more label 33"
+    assert known.startswith("12 images settled: 5 yes, 7 no   1 unsettled") and "audit (a)" in known
+    assert worth == "in doubt, for the cut may lie on either side: 40 images; after one more label about 33"
     shares = {"value": 0.941, "low": 0.87, "high": 1.0}
     seen = {**STANDING, "audit": {"audited": 9, "precision": shares, "recall": None}}
     known, worth = standing_words(seen, audit=True)
@@ -143,7 +143,7 @@ async def test_answers_are_saved_one_by_one_and_can_be_changed(store: Path) -> N
         assert ids[0] == first["image_id"] and len(set(ids)) == 3
         after = labels(screen)
         assert sum(after) == sum(before) + 3
-        assert "3 label" in lines_of(screen.query_one(TextLines))[0] or after[2] > 0
+        assert "3 images settled" in lines_of(screen.query_one(TextLines))[0] or after[2] > 0
         await asked(screen)
         await pilot.press("b")
         await until(lambda: screen._steps == 1 and not screen._busy, "the one before")

@@ -45,7 +45,7 @@ def _share(value: float) -> str:
 
 def standing_lines(standing: Standing, *, audit: bool) -> list[str]:
     """What the answers show so far."""
-    parts = [f"{count(standing.labels, 'label')}: {standing.yes:,} yes, {standing.no:,} no"]
+    parts = [f"{count(standing.labels, 'image')} settled: {standing.yes:,} yes, {standing.no:,} no"]
     if standing.unsettled:
         parts.append(f"{standing.unsettled:,} unsettled")
     if standing.disputed:

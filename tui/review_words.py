@@ -13,7 +13,9 @@ _SAID = {True: "yes", False: "no", None: "unsure"}
 
 def standing_words(standing: dict[str, Any], *, audit: bool) -> tuple[str, str]:
     """(labels, precision and recall so far; what one more label would be worth)."""
-    parts = [f"{count_of(standing['labels'], 'label')}: {standing['yes']:,} yes, {standing['no']:,} no"]
+    parts = [
+        f"{count_of(standing['labels'], 'image')} settled: {standing['yes']:,} yes, {standing['no']:,} no"
+    ]
     parts += [f"{standing[name]:,} {name}" for name in ("unsettled", "disputed") if standing[name]]
     found = standing["audit"]
     if found["audited"]:
@@ -33,10 +35,11 @@ def _worth(standing: dict[str, Any], *, audit: bool) -> str:
         precision = standing["audit"]["precision"]
         now = precision["high"] - precision["low"] if precision else 1.0
         return f"one more label: precision's 90 % interval from {now:.2f} to about {width:.2f} wide"
-    if not doubt["at_stake"]:
+    if not doubt["now"]:
         return "no image is in doubt"
     after = doubt["after_one_more"]
-    return f"in doubt: {doubt['now']:,} of {count_of(doubt['at_stake'], 'image')}; after one more label {after:,.0f}"
+    open_ = f"in doubt, for the cut may lie on either side: {count_of(doubt['now'], 'image')}"
+    return f"{open_}; after one more label about {after:,.0f}"
 
 
 def done_words(standing: dict[str, Any], answered: int, *, exhausted: bool) -> str:

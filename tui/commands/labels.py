@@ -110,12 +110,13 @@ def list_labels(
 ) -> None:
     """What is labelled: answers, reviewers, and labels set aside because the picture changed.
 
-    Several people may judge one image: yes, no and unsure count judgements, images the pictures judged, and what most
-    people say of a picture counts for the cut. `disputed` are the images on which they disagree;
+    Several people may judge one image: yes, no and unsure count judgements, images the pictures judged. Settled are
+    the images on which most people agree: they count for the cut. `disputed` are the images on which they disagree;
     stderr names them.
 
     Example: colonnade labels list earth moon
     """
+    from colonnade.engine.answers import read_answers
     from colonnade.engine.label_disputes import disputes
     from colonnade.engine.labels import list_labels as run
 
@@ -129,7 +130,7 @@ def list_labels(
     if not found:
         say("no labels yet; colonnade labels import FILE brings some")
         return
-    columns = ["code", "yes", "no", "unsure", "images", "disputed", "set aside", "reviewers"]
+    columns = ["code", "yes", "no", "unsure", "images", "settled", "disputed", "set aside", "reviewers"]
     rows = []
     for labels in found:
         counts = (
@@ -137,12 +138,13 @@ def list_labels(
             labels.no,
             labels.unsure,
             labels.images,
+            len(read_answers(snapshot, labels.code).ids),
             len(disputed[labels.code]),
             labels.set_aside,
         )
         name = labels.code + ("" if labels.known else " (orphan)")
         rows.append([name, *(f"{n:,}" for n in counts), ", ".join(labels.reviewers)])
-    print_table(columns, rows, right={"yes", "no", "unsure", "images", "disputed", "set aside"})
+    print_table(columns, rows, right={"yes", "no", "unsure", "images", "settled", "disputed", "set aside"})
     _say_disputes([dispute for several in disputed.values() for dispute in several])
 
 
