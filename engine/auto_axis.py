@@ -243,19 +243,19 @@ def first_stage(weights: Weights, found: np.ndarray) -> np.ndarray:
     """Log-odds float32 [n] from margins float32 [3, n], within +-7."""
     raw = _linear(weights, found)
     raw[found[0] < weights.floor] = -_LIMIT
-    return np.clip(raw, -_LIMIT, _LIMIT)
+    return np.asarray(np.clip(raw, -_LIMIT, _LIMIT))
 
 
 def second_stage(axis: AutoAxis, found: np.ndarray, seed: np.ndarray, along: np.ndarray) -> np.ndarray:
     """Log-odds float32 [n] from margins, the first stage's log-odds and the projection."""
     raw = _linear(axis.second, found)
-    return raw + np.float32(axis.seed) * seed + along
+    return np.asarray(raw + np.float32(axis.seed) * seed + along)
 
 
 def bent(axis: AutoAxis, x: np.ndarray) -> np.ndarray:
     """Log-odds float32 [n] with the step below the cut at 0, and its flatter side above: an order-preserving map."""
     below = np.where(x > -axis.width, x * np.float32(1 + axis.drop / axis.width), x - np.float32(axis.drop))
-    return np.where(x >= 0, x * np.float32(axis.rise), below).astype(np.float32)
+    return np.asarray(np.where(x >= 0, x * np.float32(axis.rise), below), dtype=np.float32)
 
 
 def _linear(weights: Weights, found: np.ndarray) -> np.ndarray:

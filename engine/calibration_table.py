@@ -99,7 +99,7 @@ def calibration_table(
     grounds = read_grounds(snapshot, vocabulary, model) if model is not None else None
     planned = plan_tag(snapshot, vocabulary, model, codes=codes, grounds=grounds)
     work = {item.code: item for item in planned}
-    proposed = {p.code: p.reason for p in (proposals(planned, grounds) if grounds else ())}
+    proposed = {p.code: p.reason for p in (proposals(planned, grounds, snapshot) if grounds else ())}
     attributes = [a for a in vocabulary.base if codes is None or a.code in set(codes)]
     with duck_errors(str(snapshot.path)):
         connection = connect(memory_bytes=_MEMORY)

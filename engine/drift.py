@@ -1,4 +1,4 @@
-"""Fits that a collection has outgrown: it grew a good deal, or its images score otherwise than those fitted on."""
+"""Fits that a collection has outgrown: it grew a good deal, its images score otherwise, or people said more of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from colonnade.engine.calibration import AutoBase
+from colonnade.engine.answers import read_answers
+from colonnade.engine.calibration import AutoBase, Fit
 from colonnade.engine.fit_choice import MINIMUM_IMAGES, Grounds
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.sketch import distance
+from colonnade.engine.snapshots import Snapshot
 
 __all__ = ["GROWTH", "Proposal", "drift_of", "proposals"]
 
@@ -17,6 +19,8 @@ GROWTH = 0.25
 """Growth since the fit from which a new one is proposed."""
 DRIFT = 0.1
 """Likewise the Kolmogorov-Smirnov distance of the log odds, where sampling noise alone does not reach it."""
+NEW_ANSWERS = 10
+"""Likewise images that people judged since a fit from their answers, and not less than GROWTH of those it knows."""
 _ONE_PERCENT = 1.63
 """Two samples of n and m of one distribution lie further apart than this x sqrt(1/n + 1/m) once in a hundred times."""
 
@@ -33,23 +37,36 @@ class Proposal:
     """The Kolmogorov-Smirnov distance of the log odds now and at the fit; None where nothing is scored."""
 
 
-def proposals(work: Sequence[AttributeWork], grounds: Grounds) -> tuple[Proposal, ...]:
-    """The attributes whose fit holds and is outgrown, by what footers tell."""
+def proposals(work: Sequence[AttributeWork], grounds: Grounds, snapshot: Snapshot) -> tuple[Proposal, ...]:
+    """The attributes whose fit holds and is outgrown, by what footers and people's answers tell."""
     found = []
     for item in work:
-        base = item.fit.base if item.fit is not None else None
-        if item.to_make or base is None:
+        if item.to_make or item.fit is None:
             continue
-        growth = grounds.embedded / max(base.embedded, 1) - 1
+        base = item.fit.base
+        growth = grounds.embedded / max(base.embedded, 1) - 1 if base is not None else 0.0
         drift = drift_of(item)
         said = []
-        if growth > GROWTH:
+        if (new := _new_answers(item.fit, item.code, snapshot)) is not None:
+            said.append(new)
+        if base is not None and growth > GROWTH:
             said.append(f"{base.embedded:,} images at the fit, {grounds.embedded:,} now")
-        if drift is not None and drift > _bound(item, base):
+        if base is not None and drift is not None and drift > _bound(item, base):
             said.append(f"its images score otherwise than at the fit (drift {drift:.2f})")
         if said:
             found.append(Proposal(item.code, " and ".join(said), growth, drift))
     return tuple(found)
+
+
+def _new_answers(fit: Fit, code: str, snapshot: Snapshot) -> str | None:
+    """That people answered more than the fit knows, in words; None where somebody chose a fit or a cut otherwise."""
+    if fit.moved or (fit.chosen and fit.method != "labels") or not snapshot.files("labels", code):
+        return None
+    answers = read_answers(snapshot, code)
+    used = fit.labels.present + fit.labels.absent if fit.labels is not None else 0
+    if not answers.enough or (used and len(answers.ids) - used < max(NEW_ANSWERS, GROWTH * used)):
+        return None
+    return f"{used:,} labelled images at the fit, {len(answers.ids):,} now"
 
 
 def drift_of(item: AttributeWork) -> float | None:

@@ -82,6 +82,8 @@ class Choice:
     """Why the attribute has the model's `fixed` fit instead of `auto`."""
     previous: Fit | None = None
     """What is stored for this model, whether or not it still holds."""
+    why_void: str | None = None
+    """Why that does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,18 @@ def sound_row(snapshot: Snapshot, code: str, model: Model) -> tuple[StoredRow | 
     return None, False
 
 
+def _was_by_labels(snapshot: Snapshot, code: str, model: Model) -> bool:
+    """Whether people's answers made a fit, and on embedded images are enough to move the cut of the model's own."""
+    rows = read_table("calibrations", snapshot.files("calibrations", code), ["method"]).to_pylist()
+    if not any(row["method"] == "labels" for row in rows) or not snapshot.files("labels", code):
+        return False
+    from colonnade.engine.answers import read_answers
+    from colonnade.engine.sampling import embedded_ids
+
+    answers = read_answers(snapshot, code)
+    return answers.enough and answers.of(embedded_ids(snapshot, model)).enough
+
+
 def row_fit(row: Mapping[str, Any], code: str) -> Fit:
     """The fit of a row of `calibrations`.
 
@@ -180,6 +194,9 @@ def read_choice(
     """
     row, damaged = sound_row(snapshot, code, grounds.model)
     choice = choose(grounds, row.fit if row is not None else None, prompts, logit, known)
+    if choice.fallback is not None and _was_by_labels(snapshot, code, grounds.model):
+        why = choice.why_void or "not calibrated yet"
+        choice = replace(choice, to_make=why, fallback=None)
     if not damaged:
         return choice
     if choice.fallback is None:
@@ -209,7 +226,7 @@ def choose(
     default = default_fit(grounds.model, prompts)
     if grounds.obstacle is None:
         return Choice(default, to_make=why, previous=stored)
-    return Choice(default, fallback=grounds.obstacle, previous=stored)
+    return Choice(default, fallback=grounds.obstacle, previous=stored, why_void=why)
 
 
 def _why_void(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,7 @@ def stage_fits(stage: Stage, live: Snapshot, fits: Mapping[str, Fit | None], mod
         kept = [row for row in rows if row["model"] != model.key]
         new = [_row(model, fit)] if fit is not None else []
         if [_essence(row) for row in new] == [_essence(row) for row in rows if row["model"] == model.key]:
+            stage.require("calibrations", code, 0, read=files)
             continue
         changed.append(code)
         ordered = sorted(kept + new, key=lambda row: str(row["model"]))
@@ -50,7 +52,12 @@ def _row(model: Model, fit: Fit) -> dict[str, Any]:
 
 
 def _essence(row: Mapping[str, Any]) -> tuple[object, ...]:
-    """What makes a row another: for `fixed` its two numbers, for the others the whole document."""
+    """What makes a row another: for `fixed` its two numbers, for the others the document but for the snapshot read."""
     if row["method"] == "fixed":
         return row["method"], row["center"], row["scale"]
-    return row["method"], row["fit"]
+    try:
+        document = json.loads(row["fit"])
+        del document["base"]["snapshot"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return row["method"], row["fit"]
+    return row["method"], json.dumps(document, sort_keys=True)

@@ -193,12 +193,13 @@ def without_labels(fit: Fit) -> Fit:
 def with_labels(
     fit: Fit, answers: Answers, ids: np.ndarray, odds: np.ndarray, logit: str, *, chosen: bool = False
 ) -> Fit:
-    """A fit moved by people's answers.
+    """A fit moved by people's answers. One yes may be a slip: it takes two to say that the attribute is there at all.
 
     Args:
         fit: of any method; its axis stays, and what labels did to it before is forgotten.
         ids: int64 [n], ascending: images of the collection, the answers' among them.
         odds: float32 [n], their log odds on that axis.
+        chosen: whether somebody asked for it.
         logit: the hash of the definition of the attribute's logits.
     """
     below = without_labels(fit)
@@ -211,7 +212,7 @@ def with_labels(
         chosen=chosen,
         cut=below.cut + part.delta,
         slope=part.slope,
-        no_signal=below.no_signal and not answers.present.any(),
+        no_signal=below.no_signal and int(answers.present.sum()) < 2,
         axis=below.axis,
         background=below.background,
         logit=logit,

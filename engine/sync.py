@@ -141,7 +141,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         phrases_to_encode=grounds.background.lacking_phrases
         if grounds and missing_phrases(grounds, base)
         else 0,
-        proposals=proposals(everything, grounds) if grounds else (),
+        proposals=proposals(everything, grounds, snapshot) if grounds else (),
         no_signal=tuple(
             work.code for work in everything if not work.to_make and work.fit and work.fit.no_signal
         ),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from colonnade.engine.calibration import Fit
+from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.fit_choice import Grounds, read_grounds
 from colonnade.engine.fit_rows import stage_fits
@@ -214,10 +214,12 @@ def _new_fits(
     orders = []
     for item in to_make:
         previous = item.choice.previous if item.choice is not None else None
+        prompts = vocabulary.prompts(item.code)
+        if grounds.obstacle is not None:  # people's answers, then, on the model's own fit
+            orders.append(FitOrder(item.code, prompts, keep=default_fit(grounds.model, prompts)))
+            continue
         asked = previous is not None and previous.method == "auto" and previous.chosen
-        orders.append(
-            FitOrder(item.code, vocabulary.prompts(item.code), "auto" if asked else None, chosen=asked)
-        )
+        orders.append(FitOrder(item.code, prompts, "auto" if asked else None, chosen=asked))
     return make_fits(snapshot, grounds, orders, progress=progress, known=known), known
 
 

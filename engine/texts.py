@@ -56,7 +56,8 @@ def missing_prompts(
 
 def missing_phrases(grounds: Grounds, work: Sequence[AttributeWork]) -> tuple[str, ...]:
     """The background's texts that have no vector yet, where an attribute is going to be fitted."""
-    return grounds.background.lacking if any(item.to_make for item in work) else ()
+    wanted = grounds.obstacle is None and any(item.to_make for item in work)
+    return grounds.background.lacking if wanted else ()
 
 
 def encode_for(

@@ -90,6 +90,19 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(store: Store) -> No
     assert_sound(store.path)
 
 
+def test_the_same_fit_once_more_is_no_change(store: Store) -> None:
+    set_cut(store, "dog", 3.0)
+    fit_attributes(store, ["cat"], "auto")
+    number = store.snapshot().number
+    row = stored_row(store.snapshot(), "cat", active_model(store))
+    set_cut(store, "dog", 4.0)
+    assert store.snapshot().number > number
+    again = fit_attributes(store, ["cat"], "auto")
+    assert (again.changed, again.written) == ((), ())
+    assert stored_row(store.snapshot(), "cat", active_model(store)) == row
+    assert len(receipt(store, "cat").history) == 2
+
+
 def test_a_fit_is_the_same_alone_and_with_others(store: Store) -> None:
     together = {o.change.code: o.fit for o in fit_attributes(store, dry_run=True).outcomes}
     assert together.keys() == {"cat", "dog", "ghost"}
@@ -207,6 +220,17 @@ def test_labels_move_the_cut_and_forget_nothing_of_the_base(store: Store) -> Non
     assert_sound(store.path)
 
 
+def test_one_yes_alone_does_not_lift_no_signal(store: Store) -> None:
+    label(store, "ghost", {image: image == 0 for image in range(12)})
+    assert fit_attributes(store, ["ghost"], "labels").outcomes[0].fit.no_signal
+    assert accepted(store, "ghost") == set()
+    with open_stage(store.path, command="test") as stage:
+        stage.drop("labels", "ghost", read=store.snapshot().files("labels", "ghost"))
+        stage.commit()
+    label(store, "ghost", {image: image < 2 for image in range(12)})
+    assert not fit_attributes(store, ["ghost"], "labels").outcomes[0].fit.no_signal
+
+
 def test_labels_on_the_models_own_fit(tmp_path: Path) -> None:
     store = planted_store(tmp_path, 150)
     tag(store)
@@ -221,6 +245,16 @@ def test_labels_on_the_models_own_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="auto cannot be had"):
         fit_attributes(store, ["cat"], "auto")
     store.sync()
+    assert store.plan().empty
+    assert_sound(store.path)
+    text = store.vocabulary_path.read_text()
+    store.vocabulary_path.write_text(text.replace("prompts: [cat]", "prompts: [cat, cat again]"))
+    assert [(work.code, work.reasons) for work in store.plan().base] == [("cat", ("prompt changed",))]
+    store.sync()
+    again = fit_of(store, "cat")
+    assert (again.method, again.axis) == ("labels", None)
+    assert again.labels is not None
+    assert again.labels.present + again.labels.absent == 50
     assert store.plan().empty
     assert_sound(store.path)
 
@@ -241,6 +275,21 @@ def test_a_collection_that_grew_gets_a_proposal_and_nothing_else(store: Store, t
     (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
     assert row.proposal == "400 images at the fit, 510 now"
     fit_attributes(store)
+    assert store.plan().proposals == ()
+
+
+def test_labels_newer_than_the_fit_get_a_proposal(store: Store) -> None:
+    label(store, "cat", {image: image < 2 for image in range(3)})
+    assert store.plan().proposals == ()
+    label(store, "dog", {image: image % 2 == 0 for image in range(12)})
+    plan = store.plan()
+    assert plan.empty
+    assert [(p.code, p.reason) for p in plan.proposals] == [("dog", "0 labelled images at the fit, 12 now")]
+    (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["dog"])
+    assert row.proposal == plan.proposals[0].reason
+    set_cut(store, "dog", 1.0)
+    assert store.plan().proposals == (), "somebody chose that cut"
+    fit_attributes(store, ["dog"])
     assert store.plan().proposals == ()
 
 
