@@ -130,6 +130,7 @@ def test_labels(store: Path, tmp_path: Path) -> None:
         "1",
         "0",
         "2",
+        "2",
         "0",
         "0",
         "ann",
