@@ -236,7 +236,7 @@ def _strongest(embeddings: np.ndarray, stats: BackgroundStats, excluded: np.ndar
         logits = stats.logits(embeddings[rows])[:, allowed]
         strongest = np.partition(logits, logits.shape[1] - wanted, axis=1)[:, logits.shape[1] - wanted :]
         total[rows] = np.sort(strongest, axis=1)[:, ::-1].sum(axis=1)
-    return total / np.float32(wanted)
+    return np.asarray(total / np.float32(wanted))
 
 
 def first_stage(weights: Weights, found: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ _LEAST_COMPETITORS = 50
 _LVIS = 1203
 _RIDGE = 0.3
 _LIKELY = -1.7
+_TOPS = {"top_2": 0.002, "top_5": 0.005, "top_10": 0.01, "top_30": 0.03}
+"""How far down the ranking it is looked: shares of the sample, so that half of a collection looks like all of it."""
 _CLEAR = 3.0
 """Clearer than this is clear enough: more must not count against an attribute."""
 
@@ -97,9 +99,9 @@ def collection_numbers(
     with np.errstate(over="ignore"):
         expected = float((1.0 / (1.0 + np.exp(-ranked))).sum())
     return {
-        **{f"top{rank}": min(float(ranked[rank - 1]), _CLEAR) for rank in (1, 3, 10, 30)},
-        "above": math.log1p(int((ranked > _LIKELY).sum())),
-        "expected": math.log(expected + 0.1),
+        **{name: min(float(ranked[int(share * len(x))]), _CLEAR) for name, share in _TOPS.items()},
+        "above": math.log((int((ranked > _LIKELY).sum()) + 0.5) / len(x)),
+        "expected": math.log((expected + 0.1) / len(x)),
         "median": float(np.median(ranked)),
         "spread": float(ranked.std()),
         "kin": float(near[strongest].mean()),

@@ -6,8 +6,9 @@ The numbers of an image depend on that image, the background and the model alone
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -86,8 +87,8 @@ class BackgroundStats:
 
     def take(self, rows: np.ndarray | slice) -> BackgroundStats:
         """The same of some of the images."""
-        picked = (getattr(self, name)[rows] for name in _PER_IMAGE)
-        return BackgroundStats(*picked, self.background, self.scale, self.bias)
+        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in _PER_IMAGE}
+        return replace(self, **picked)
 
     def logits(self, embeddings: np.ndarray) -> np.ndarray:
         """Background logits float32 [m, P] of m images."""
@@ -115,11 +116,13 @@ def background_stats(embeddings: np.ndarray, background: Background, model: Mode
     stats = BackgroundStats(
         np.empty((n, top), dtype=np.uint16),
         np.empty((n, top), dtype=np.float32),
-        *(np.empty(n, dtype=np.float32) for _ in range(3)),
-        _folds(images),
-        background,
-        float(model.logit_scale),
-        float(model.logit_bias),
+        mean=np.empty(n, dtype=np.float32),
+        mean50=np.empty(n, dtype=np.float32),
+        std=np.empty(n, dtype=np.float32),
+        fold=_folds(images),
+        background=background,
+        scale=float(model.logit_scale),
+        bias=float(model.logit_bias),
     )
     vectors = np.ascontiguousarray(background.vectors.T, dtype=np.float32)
     for start in range(0, n, BLOCK):
