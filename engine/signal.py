@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.duck import connect, duck_errors, parquet
+from colonnade.engine.listing import some
 from colonnade.engine.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def no_signal_warnings(snapshot: Snapshot, codes: Iterable[str]) -> tuple[str, .
     found = no_signal_codes(snapshot, codes)
     if not found:
         return ()
-    return (f"no signal in this collection, nothing is accepted: {', '.join(found)}",)
+    return (f"no signal in this collection, nothing is accepted: {some(found)}",)
 
 
 def no_signal_codes(snapshot: Snapshot, codes: Iterable[str]) -> tuple[str, ...]:

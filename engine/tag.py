@@ -14,6 +14,7 @@ from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.fit_choice import Grounds, read_grounds
 from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.freshness import AttributeWork, base_work, cell_states
+from colonnade.engine.listing import some
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from colonnade.engine.known_stats import KnownStats
 
 __all__ = ["TagOutcome", "chosen_attributes", "plan_tag", "tag"]
-
-_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ def tag(
         )
         _tell(work, outcome, model, tell)
         if by_hand := [w.code for w in to_make if w.choice and w.choice.previous and w.choice.previous.moved]:
-            tell(f"calibrated anew, so cuts set by hand are gone: {_some(by_hand)}")
+            tell(f"calibrated anew, so cuts set by hand are gone: {some(by_hand)}")
         return outcome
     raise AssertionError("unreachable")
 
@@ -232,8 +231,4 @@ def _tell(
         noun = "attribute has" if len(without) == 1 else "attributes have"
         tell(f"{len(without)} {noun} the model's fixed calibration: {without[0][1]}")
     if outcome.no_signal:
-        tell(f"no signal in this collection, so nothing is accepted: {_some(outcome.no_signal)}")
-
-
-def _some(codes: Sequence[str]) -> str:
-    return ", ".join(codes[:_SHOWN]) + (" ..." if len(codes) > _SHOWN else "")
+        tell(f"no signal in this collection, so nothing is accepted: {some(outcome.no_signal)}")

@@ -16,6 +16,7 @@ from vector_files import image_file, new_store, prompt_file, scored, vectors
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.import_embeddings import import_embeddings
 from colonnade.engine.label_audit import draw
+from colonnade.engine.listing import some
 from colonnade.engine.places import read_places
 from colonnade.engine.review_answers import AUDIT, Answer, save_answer
 from colonnade.engine.store import Store
@@ -278,6 +279,18 @@ def test_every_method(planted: Store) -> None:
     assert "people's answers" in colonnade(planted.path, "calibration", "cat").out
 
 
+def test_many_codes_in_a_line() -> None:
+    codes = [f"c{number}" for number in range(12)]
+    assert some(codes[:2]) == "c0, c1"
+    assert some(codes) == "c0, c1, c2, c3, c4, c5, c6, c7, ... and 4 more"
+
+
+def test_nothing_to_fit_is_told_with_the_reason(store: Path) -> None:
+    ran = colonnade(store, "calibration", "fit", "--method", "labels")
+    assert ran.code == 0
+    assert "nothing to fit: no attribute has labels enough" in ran.err
+
+
 def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) -> None:
     from planted_stores import images, put_images
 
@@ -300,7 +313,11 @@ def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) 
     derive_attributes(planted)
     ran = process(planted.path, "plan")
     assert ran.code == 0, "a proposal is no work"
-    assert "colonnade calibration fit cat" in ran.err + ran.out
+    assert "everything is fresh" not in ran.err + ran.out
+    proposal = (
+        "a new fit is proposed for cat, dog, ghost: 300 images at the fit, 500 now; colonnade calibration fit"
+    )
+    assert proposal in (ran.err + ran.out).splitlines()
     assert [row["proposal"] is not None for row in colonnade(planted.path, "calibration", "--json").json] == [
         True
     ] * 3

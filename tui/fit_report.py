@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from colonnade.engine.listing import some
 from colonnade.tui.console import emit_json, print_table, say
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def report(run: FitRun, *, dry_run: bool, json_: bool) -> None:
         say(f"{noun}: the model's fixed calibration, because: {reason}")
     silent = [outcome.change.code for outcome in run.outcomes if outcome.fit.no_signal]
     if silent:
-        say(f"no signal in this collection, so nothing is accepted: {', '.join(silent)}")
+        say(f"no signal in this collection, so nothing is accepted: {some(silent)}")
     if dry_run:
         say("nothing was written")
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from colonnade.engine.listing import SHOWN, some
+
 if TYPE_CHECKING:
     from colonnade.engine.freshness import AttributeWork
     from colonnade.engine.scan import ScanOutcome, ScanPlan
@@ -44,7 +46,9 @@ def plan_lines(plan: Plan) -> list[str]:
         )
         lines.append(f"  {_codes(works)}")
     if plan.empty:
-        lines.append("nothing to do: everything is fresh")
+        lines.append(
+            "nothing to do: everything is fresh" if not plan.proposals else "nothing for a sync to do"
+        )
     lines += problem_lines(plan.scan)
     if plan.images_without_encoder:
         lines.append(
@@ -53,7 +57,7 @@ def plan_lines(plan: Plan) -> list[str]:
         )
     lines += proposal_lines(plan)
     if plan.no_signal:
-        lines.append(f"no signal in this collection, nothing is accepted: {_some(plan.no_signal)}")
+        lines.append(f"no signal in this collection, nothing is accepted: {some(plan.no_signal)}")
     if plan.orphans:
         lines.append(
             f"{count(len(plan.orphans), 'orphan')} (scored, no longer in the vocabulary; `drop` removes them): "
@@ -64,12 +68,17 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def proposal_lines(plan: Plan) -> list[str]:
     """Fits that the collection has outgrown: a proposal, never work of a `sync`."""
-    lines = [
-        f"a new fit is proposed for {proposal.code}: {proposal.reason}; colonnade calibration fit {proposal.code}"
-        for proposal in plan.proposals[:_SHOWN]
-    ]
-    if len(plan.proposals) > _SHOWN:
-        lines.append(f"a new fit is proposed for {len(plan.proposals) - _SHOWN} more attributes")
+    groups: dict[str, list[str]] = {}
+    for proposal in plan.proposals:
+        groups.setdefault(proposal.reason, []).append(proposal.code)
+    lines = []
+    for reason, codes in list(groups.items())[:_SHOWN]:
+        every = len(codes) > 1 and len(codes) == plan.base_count
+        named = () if every else codes if len(codes) <= SHOWN else ("CODE...",)
+        command = " ".join(("colonnade calibration fit", *named))
+        lines.append(f"a new fit is proposed for {some(codes)}: {reason}; {command}")
+    if (rest := sum(len(codes) for codes in list(groups.values())[_SHOWN:])) > 0:
+        lines.append(f"a new fit is proposed for {count(rest, 'more attribute')}; colonnade calibration")
     return lines
 
 
@@ -169,13 +178,7 @@ def _to_calibrate(works: Sequence[AttributeWork]) -> str:
 
 
 def _codes(works: Sequence[AttributeWork]) -> str:
-    return _some([work.code for work in works])
-
-
-def _some(codes: Sequence[str]) -> str:
-    return ", ".join(codes[:_SHOWN]) + (
-        f", ... and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
-    )
+    return some([work.code for work in works])
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

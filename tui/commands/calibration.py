@@ -160,6 +160,9 @@ def fit(
             progress=tick,
             on_conflict=say,
         )
+    if not run.outcomes:
+        why = "no attribute has labels enough, two of each kind or ten in all; colonnade review CODE"
+        say(f"nothing to fit: {why if method is Method.LABELS else 'the vocabulary has no base attributes'}")
     report(run, dry_run=dry_run, json_=json_)
 
 
