@@ -265,6 +265,11 @@ class AttributeWorth:
     no_signal: bool = False
     """Whether its scores tell nothing, as far as is known: then labels are worth less than elsewhere."""
 
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """Sorts the most worth first, those without a signal after the others, and the unknown last."""
+        return self.doubt is None, self.no_signal, -(self.doubt.worth if self.doubt else 0.0)
+
 
 def worth_by_attribute(
     store: Store, snapshot: Snapshot, vocabulary: Vocabulary, codes: Sequence[str] | None = None
@@ -286,8 +291,4 @@ def worth_by_attribute(
         x = places.odds - without_labels(places.fit).cut
         open_ = doubt(x, x[places.rows(ids)], present[np.isin(ids, places.ids)])
         found.append(AttributeWorth(work.code, len(ids), open_, no_signal=places.fit.no_signal))
-    return tuple(sorted(found, key=_rank))
-
-
-def _rank(item: AttributeWorth) -> tuple[bool, bool, float]:
-    return item.doubt is None, item.no_signal, -(item.doubt.worth if item.doubt else 0.0)
+    return tuple(sorted(found, key=lambda item: item.rank))

@@ -22,9 +22,9 @@ from cli_process import colonnade, process
 from PIL import Image
 
 from colonnade.engine.label_fit import fit_labels
-from colonnade.engine.review import Review
+from colonnade.engine.review import AttributeWorth, Review
 from colonnade.engine.review_answers import read_judged
-from colonnade.engine.review_choice import choose_image, doubt
+from colonnade.engine.review_choice import Doubt, choose_image, doubt
 from colonnade.engine.store import Store
 from colonnade.tui.picture_cells import mode_of
 
@@ -479,6 +479,17 @@ def test_a_label_is_worth_the_more_the_more_images_it_settles() -> None:
     none = np.empty(0), np.empty(0, bool)
     one, many = (doubt(np.concatenate([np.full(500, -9.0), np.zeros(count)]), *none) for count in (1, 52))
     assert many.worth > 10 * one.worth > 0
+
+
+def test_attributes_without_a_signal_come_last() -> None:
+    items = [
+        AttributeWorth("unknown", 0, None),
+        AttributeWorth("silent", 0, Doubt(900, 100.0, 900), no_signal=True),
+        AttributeWorth("little", 0, Doubt(1, 0.5, 1)),
+        AttributeWorth("much", 0, Doubt(52, 43.0, 52)),
+    ]
+    ranked = [item.code for item in sorted(items, key=lambda item: item.rank)]
+    assert ranked == ["much", "little", "silent", "unknown"]
 
 
 def test_labels_that_a_killed_review_left_move_the_cut_the_next_time(store: Path) -> None:
