@@ -103,10 +103,12 @@ def _needed(accepted: int, target: float) -> int:
 def _refusal(code: str, images: int, at: np.ndarray, present: np.ndarray, target: float) -> str:
     accepted = at >= 0
     right, seen = int(present[accepted].sum()), int(accepted.sum())
-    needed = _needed(images, target)
     advice = f"colonnade review {code} --audit"
+    if images == 0:
+        return f"{code}: no image is accepted, so that no precision can be shown; colonnade review {code}"
     if seen == 0:
         return f"{code}: no accepted picture has been audited, so that no precision can be shown; {advice}"
+    needed = _needed(images, target)
     pictures = f"{seen} of {images:,} accepted picture{'s' if images > 1 else ''}"
     if seen < needed:
         return (

@@ -260,3 +260,9 @@ def test_the_smallest_probabilities_are_weighed() -> None:
     found = audit(x, x[:2], np.array([True, False]), np.array([1e-300, 1e-300]))
     assert found.precision is not None
     assert 0 < found.precision.low <= found.precision.value <= found.precision.high < 1
+
+
+def test_a_precision_of_nothing_accepted_is_refused_in_words() -> None:
+    x = np.linspace(-5, -1, 50)
+    with pytest.raises(InputError, match="dog: no image is accepted"):
+        cut_for_precision(x, x[:0], np.zeros(0, bool), np.zeros(0), 0.9, code="dog")
