@@ -127,7 +127,7 @@ class ColonnadeApp(App[None]):
 
         self.session, self.overview = opened
         session = self.session
-        self._watcher = Watcher(session, self.call_from_thread, self._snapshot_moved, self._jobs_moved)
+        self._watcher = Watcher(session, self.call_later, self._snapshot_moved, self._jobs_moved)
         self._watcher.start()
         for screen in self.open_screens():
             screen.get_ready()
