@@ -105,7 +105,7 @@ def _refusal(code: str, images: int, at: np.ndarray, present: np.ndarray, target
     right, seen = int(present[accepted].sum()), int(accepted.sum())
     advice = f"colonnade review {code} --audit"
     if images == 0:
-        return f"{code}: no image is accepted, so that no precision can be shown; colonnade review {code}"
+        return f"{code}: there is no accepted picture, so that no precision can be shown; colonnade review {code}"
     if seen == 0:
         return f"{code}: no accepted picture has been audited, so that no precision can be shown; {advice}"
     needed = _needed(images, target)

@@ -264,5 +264,5 @@ def test_the_smallest_probabilities_are_weighed() -> None:
 
 def test_a_precision_of_nothing_accepted_is_refused_in_words() -> None:
     x = np.linspace(-5, -1, 50)
-    with pytest.raises(InputError, match="dog: no image is accepted"):
+    with pytest.raises(InputError, match="dog: there is no accepted picture"):
         cut_for_precision(x, x[:0], np.zeros(0, bool), np.zeros(0), 0.9, code="dog")
