@@ -221,6 +221,11 @@ class ColonnadeApp(App[None]):
         self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
         self.base_screen.say(f"colours: {self.theme}")
 
+    def on_resize(self) -> None:
+        """Resized and back, faster than it was noticed, a terminal has lost what it showed."""
+        if self._is_painted:
+            self.action_redraw()
+
     def action_redraw(self) -> None:
         self.frames.forget()
         self.screen.refresh()
