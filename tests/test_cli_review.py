@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,8 +111,9 @@ def test_answers_are_saved_one_by_one_and_the_cut_moves(store: Path) -> None:
         child.expect(ASKED)
         assert list(answers(store).values()) == [True], "saved before the next question"
         assert "1 image settled: 1 yes, 0 no" in child.before
-        child.send("x\x1b[Ay")  # neither a letter that means nothing nor an arrow is an answer
-        child.send("y")
+        child.send("x\x1b[Bx\x1b[")  # neither a letter that means nothing nor an arrow (`B`) is an answer
+        time.sleep(0.3)
+        child.send("Ny")  # the rest of a sequence that the line cut in two, then the answer
         press(child, "nu")
         child.expect(ASKED)
         child.send("n")

@@ -7,6 +7,7 @@ question is interrupted, when the process is stopped with Ctrl-Z, and when the p
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -22,6 +23,8 @@ __all__ = ["Terminal", "is_terminal"]
 _CLEAR = "\x1b[2J\x1b[H"
 _RESET = "\x1b[0m"
 _END_OF_INPUT = "\x04"
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O])", re.DOTALL)
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
 _LOCAL, _CHARACTERS = 3, 6
 """Places in what `termios.tcgetattr` gives."""
 
@@ -38,6 +41,7 @@ class Terminal:
         self._descriptor = sys.stdin.fileno()
         self._before: list[Any] = []
         self._handlers: dict[int, Any] = {}
+        self._unfinished = b""
         self.resized = False
         """Whether the window was resized, or the process stood still, since this was last set to False."""
 
@@ -105,10 +109,12 @@ class Terminal:
         if fresh:
             with suppress(termios.error, OSError):
                 termios.tcflush(self._descriptor, termios.TCIFLUSH)
+            self._unfinished = b""
         while not self.resized:
             # With a limit, because a signal that comes between the look at `resized` and the wait would be missed.
             ready, _, _ = select.select([self._descriptor], [], [], 0.5)
             if not ready:
+                self._unfinished = b""  # the Escape key itself, and nothing followed
                 continue
             for key in self._typed():
                 if key in wanted or key == _END_OF_INPUT:
@@ -122,5 +128,8 @@ class Terminal:
             return _END_OF_INPUT
         if not data:
             return _END_OF_INPUT
-        # Arrows and other keys come as a sequence, whose letters are no answers.
-        return "" if data.startswith(b"\x1b") else data.decode("ascii", "ignore").lower()
+        # Arrows and other keys come as a sequence, whose letters are no answers; a slow line can cut it in two.
+        data = _SEQUENCE.sub(b"", self._unfinished + data)
+        cut = _UNFINISHED.search(data)
+        self._unfinished = data[cut.start() :] if cut else b""
+        return data[: cut.start() if cut else None].decode("ascii", "ignore").lower()
