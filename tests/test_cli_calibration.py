@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +209,8 @@ def test_a_precision_is_set_or_refused_in_words(planted: Store) -> None:
     assert tried["dry_run"] is True
     assert tried["precision"]["value"] >= 0.6
     assert tried["precision"]["low"] <= tried["precision"]["high"]
+    lost = tried["before"]["recall"]["value"] - tried["recall"]["value"]
+    assert tried["recall_cost"] == pytest.approx(lost, abs=1e-4)
     assert set(tried["recall"]) == {"value", "low", "high"}
     done = colonnade(planted.path, "calibration", "set", "cat", "--precision", "0.6")
     assert done.code == 0, done.err
@@ -322,6 +326,20 @@ def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) 
         True
     ] * 3
     assert "fit again: 300 images at the fit, 500 now" in colonnade(planted.path, "calibration").out
+
+
+def test_a_command_that_writes_leaves_pandas_alone(planted: Store) -> None:
+    """Where it is installed, as for these tests, pyarrow would import it: a quarter of a second."""
+    code = (
+        f"import sys; from colonnade.tui import cli; sys.argv = ['colonnade', '-s', {str(planted.path)!r},"
+        "'calibration', 'set', 'cat', '--cut', '0.5']\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'pyarrow' in sys.modules\n"
+        "print(*(name for name in sys.modules if name.partition('.')[0] == 'pandas'))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.split("\n")[-2]) == (0, ""), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from colonnade.tui.streams import guarded_streams
+from colonnade.tui.without_pandas import hide_pandas
 
 if TYPE_CHECKING:
     import typer
@@ -89,6 +90,7 @@ def main() -> None:
     """Run the command line; engine errors become one line on stderr and an exit status."""
     signal.signal(signal.SIGINT, _on_signal)
     signal.signal(signal.SIGTERM, _on_signal)
+    hide_pandas()
     with guarded_streams():
         sys.exit(_run())
 

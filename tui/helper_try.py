@@ -181,10 +181,10 @@ def _fitted(
     """The fit that tagging would give (or has given) this wording, its log odds, and how it came about."""
     from colonnade.engine.auto_axis import log_odds
     from colonnade.engine.calibration import Fit
-    from colonnade.engine.fit_choice import choose, stored_row
+    from colonnade.engine.fit_choice import choose, sound_row
     from colonnade.engine.provenance import logit_definition, read_definitions
 
-    row = stored_row(snapshot, code, bench.model) if code is not None else None
+    row = sound_row(snapshot, code, bench.model)[0] if code is not None else None
     definition = logit_definition(bench.model, prompts).hash
     choice = choose(grounds, row.fit if row else None, prompts, definition, read_definitions(snapshot))
     fit, stats = choice.fit, bench.stats

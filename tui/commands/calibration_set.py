@@ -127,13 +127,8 @@ def _set_sigmoid(
 def _set_cut(store: Store, code: str, cut: float, *, dry_run: bool) -> FitRun:
     """Accept from `cut` on: a logit where the fit's axis is the logit, else log odds."""
     from colonnade.engine.fit_run import set_cut
-    from colonnade.engine.places import eighty, read_places
 
-    places = read_places(store, store.snapshot(), store.vocabulary(), code)
-    fit = places.fit
-    if fit.center is not None and fit.scale is not None:
-        cut = (cut - fit.center) / fit.scale
-    return set_cut(store, code, eighty(places, cut), dry_run=dry_run, on_conflict=say)
+    return set_cut(store, code, cut, shown=True, dry_run=dry_run, on_conflict=say)
 
 
 def _set_precision(store: Store, code: str, wanted: float, *, dry_run: bool, json_: bool) -> FitRun | None:
@@ -164,6 +159,7 @@ def _set_precision(store: Store, code: str, wanted: float, *, dry_run: bool, jso
                 "wanted": wanted,
                 "precision": estimate_json(found.precision),
                 "recall": estimate_json(found.recall),
+                "recall_cost": None if math.isnan(found.recall_cost) else round(found.recall_cost, 6),
                 "audited": found.audited,
                 "before": {
                     "precision": estimate_json(found.before.precision),
@@ -173,8 +169,15 @@ def _set_precision(store: Store, code: str, wanted: float, *, dry_run: bool, jso
         )
         return None
     say(
-        f"precision {interval(found.precision)}, recall {interval(found.recall)}; "
+        f"precision {interval(found.precision)}, recall {interval(found.recall)}{_cost(found.recall_cost)}; "
         f"before: precision {interval(found.before.precision)}, recall {interval(found.before.recall)} "
         f"({found.audited:,} audited images above the cut, 90 % intervals)"
     )
     return run
+
+
+def _cost(recall: float) -> str:
+    """What a cut costs in recall, in words; nothing where that is not known."""
+    if math.isnan(recall) or abs(recall) < 0.005:
+        return ", no recall lost" if abs(recall) < 0.005 else ""
+    return f", which {'costs' if recall > 0 else 'gains'} {abs(recall):.2f} of recall"
