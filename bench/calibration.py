@@ -162,7 +162,7 @@ class Fits:
 
 def confidence(fit: AutoFit, odds: np.ndarray, *, gate: bool = True) -> np.ndarray:
     found = sigmoid(fit.slope * (odds.astype(np.float64) - fit.cut) + LOG_4)
-    return np.minimum(found, np.float32(0.49)) if gate and fit.no_signal else found
+    return np.where(odds < fit.gate, np.minimum(found, 0.49), found) if gate and fit.no_signal else found
 
 
 def checks(collections: list[Collection]) -> None:

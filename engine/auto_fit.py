@@ -52,7 +52,9 @@ class AutoFit:
     cut: float
     slope: float
     no_signal: bool
-    """Whether nothing in the sample shows the attribute: then nothing is accepted."""
+    """Whether nothing in the sample shows the attribute: no image of it has log-odds above the gate."""
+    gate: float
+    """In log-odds: what an image takes to show the attribute where nothing else does."""
     metrics: dict[str, Any]
     quantiles: np.ndarray
     """float32 [33]: log-odds on the sample at 0, 1/32 ... 1."""
@@ -153,6 +155,7 @@ def fit_auto(
         0.0,
         1.0,
         highest < constants["gate"],
+        float(bent(axis, np.array([constants["gate"]], dtype=np.float32))[0]),
         {
             "constants": constants["name"],
             "constants_fitted_on": constants["model"],

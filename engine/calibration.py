@@ -38,9 +38,11 @@ __all__ = [
     "cut_of",
     "default_fit",
     "fit_from_json",
+    "fit_statuses",
     "fixed_log_odds",
     "judge",
     "line_of",
+    "silenced",
     "status_codes",
 ]
 
@@ -53,7 +55,7 @@ LARGEST = 1e12
 """No number of a fit is larger, nor a scale, slope or width smaller than its inverse: far beyond any use, and what is
 made of such numbers stays finite."""
 NO_SIGNAL_CAP = 0.49
-"""No confidence of an attribute without signal is higher."""
+"""No confidence of an attribute without signal is higher, but for images above its gate."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class AutoBase:
     """In log odds."""
     slope: float
     no_signal: bool
+    gate: float | None
+    """In log odds: without signal, what no image of the sample reached; None where a fit has none."""
     logit: str
     """The definition of the logits that it was fitted on: model and prompts."""
     vector: str
@@ -122,7 +126,9 @@ class Fit:
     """The log odds of confidence .80."""
     slope: float = 1.0
     no_signal: bool = False
-    """The collection shows no sign of the attribute: nothing is accepted."""
+    """What it was fitted on shows no sign of the attribute: nothing below the gate is accepted."""
+    gate: float | None = None
+    """In log odds: from here on an image counts even so; none does where there is no gate. Used without signal only."""
     axis: str | None = None
     """A digest of the axis of `auto`; None where the axis is the logit."""
     background: str | None = None
@@ -142,6 +148,8 @@ class Fit:
                 f"cut {self.cut} and slope {self.slope}: both must be finite, the slope above 0, none beyond "
                 f"{LARGEST:g}"
             )
+        if self.gate is not None and not bounded(self.gate):
+            raise InputError(f"gate {self.gate}: it must be finite and not beyond {LARGEST:g}")
         if self.axis is not None:
             return
         if self.method == "auto" or not (bounded(self.center) and bounded(self.scale, 1 / LARGEST)):
@@ -158,7 +166,8 @@ class Fit:
                 return document
         else:
             document = {"method": self.method, "axis": self.axis, "background": self.background}
-        return document | {"cut": self.cut, "slope": self.slope, "no_signal": self.no_signal}
+        document |= {"cut": self.cut, "slope": self.slope, "no_signal": self.no_signal}
+        return document | ({"gate": self.gate} if self.no_signal and self.gate is not None else {})
 
 
 def bounded(value: object, least: float = -LARGEST) -> TypeGuard[float]:
@@ -185,6 +194,7 @@ def fit_from_json(document: object) -> Fit:
         if method != "fixed":
             place |= {"cut": float(document["cut"]), "slope": float(document["slope"])}
             place |= {"no_signal": document["no_signal"] is True}
+            place |= {"gate": float(document["gate"])} if "gate" in document else {}
         return Fit(method, chosen=True, **place)
     except (KeyError, TypeError, ValueError, InputError):
         raise StoreError(
@@ -246,7 +256,20 @@ def apply_fit(fit: Fit, logits: np.ndarray, log_odds: np.ndarray | None = None) 
         x = fit.slope * (log_odds.astype(np.float64) - fit.cut) + LOG_4
     with np.errstate(over="ignore"):
         found = 1.0 / (1.0 + np.exp(-x))
-    return (np.minimum(found, NO_SIGNAL_CAP) if fit.no_signal else found).astype(np.float32)
+    if fit.no_signal:
+        found = np.where(silenced(fit, log_odds), np.minimum(found, NO_SIGNAL_CAP), found)
+    return np.asarray(found, dtype=np.float32)
+
+
+def silenced(fit: Fit, log_odds: np.ndarray | None) -> np.ndarray:
+    """Whether an image counts for nothing, bool [n], under a fit without signal: it is not above the gate.
+
+    Args:
+        log_odds: float32 [n]; None where the axis is the logit, which knows no gate.
+    """
+    if log_odds is None or fit.gate is None:
+        return np.asarray(True)
+    return np.asarray(log_odds < fit.gate)
 
 
 def judge(
@@ -254,11 +277,20 @@ def judge(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(confidence float32 [n], status int8 [n]); arguments as for `apply_fit` and `status_codes`.
 
-    Without signal every status is at most below `tentative`, however low that is.
+    Without signal every status of what is below the gate is rejected, however low `tentative` is.
     """
     confidence = apply_fit(fit, logits, log_odds)
+    return confidence, fit_statuses(fit, confidence, accepted, tentative, log_odds)
+
+
+def fit_statuses(
+    fit: Fit, confidence: np.ndarray, accepted: float, tentative: float, log_odds: np.ndarray | None
+) -> np.ndarray:
+    """The status int8 [n] of confidences that a fit gave; see `judge`."""
     status = status_codes(confidence, accepted, tentative)
-    return confidence, np.minimum(status, np.int8(REJECTED)) if fit.no_signal else status
+    if fit.no_signal:
+        status = np.where(silenced(fit, log_odds), np.minimum(status, np.int8(REJECTED)), status)
+    return status
 
 
 def status_codes(confidence: np.ndarray, accepted: float, tentative: float) -> np.ndarray:
@@ -273,12 +305,16 @@ def status_codes(confidence: np.ndarray, accepted: float, tentative: float) -> n
 def cut_of(fit: Fit, confidence: float) -> float | None:
     """Where a fit gives a confidence: the logit if the axis is the logit, else the log odds.
 
-    None for 0 and 1, which nothing gives, and for more than an attribute without signal can have.
+    None for 0 and 1, which nothing gives, and for more than an attribute without signal and gate can have.
     """
-    if not 0 < confidence < 1 or (fit.no_signal and confidence > NO_SIGNAL_CAP):
+    if not 0 < confidence < 1:
         return None
     wanted = math.log(confidence / (1 - confidence))
     odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+    if fit.no_signal and confidence > NO_SIGNAL_CAP:
+        if fit.gate is None:
+            return None
+        odds = max(odds, fit.gate)
     if fit.axis is not None:
         return odds
     center, scale = line_of(fit)

@@ -36,4 +36,4 @@ def moved(fit: Fit, cut: float) -> Fit:
     if fit.method == "fixed":
         center, scale = line_of(fit)
         return replace(fit, center=center + scale * (cut - LOG_4), chosen=True)
-    return replace(fit, cut=float(cut), chosen=True, moved=True, no_signal=False)
+    return replace(fit, cut=float(cut), chosen=True, moved=True, no_signal=False, gate=None)

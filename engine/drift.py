@@ -51,6 +51,8 @@ def proposals(work: Sequence[AttributeWork], grounds: Grounds, snapshot: Snapsho
             said.append(new)
         if base is not None and growth > GROWTH:
             said.append(f"{base.embedded:,} images at the fit, {grounds.embedded:,} now")
+        if _shown_since(item, grounds):
+            said.append("an image that came since scores as one that shows it does")
         if base is not None and drift is not None and drift > _bound(item, base):
             said.append(f"its images score otherwise than at the fit (drift {drift:.2f})")
         if said:
@@ -67,6 +69,15 @@ def _new_answers(fit: Fit, code: str, snapshot: Snapshot) -> str | None:
     if not answers.enough or (used and len(answers.ids) - used < max(NEW_ANSWERS, GROWTH * used)):
         return None
     return f"{used:,} labelled images at the fit, {len(answers.ids):,} now"
+
+
+def _shown_since(item: AttributeWork, grounds: Grounds) -> bool:
+    """Whether a fit that saw no sign of the attribute has met an image above its gate, in a collection that grew."""
+    fit = item.fit
+    if fit is None or fit.base is None or not fit.no_signal or fit.gate is None or not _on_this_axis(item):
+        return False
+    highest = max((values[-1] for count, values in item.sketches if count), default=-math.inf)
+    return grounds.embedded > fit.base.embedded and highest >= fit.gate
 
 
 def drift_of(item: AttributeWork) -> float | None:

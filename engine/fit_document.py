@@ -38,6 +38,7 @@ def fit_text(fit: Fit) -> str:
         document |= {"center": fit.center, "scale": fit.scale}
     if fit.method != "fixed":
         document |= {"cut": fit.cut, "slope": fit.slope, "no_signal": fit.no_signal, "moved": fit.moved}
+        document["gate"] = fit.gate
     if fit.method == "labels" and fit.axis is None:
         document["logit"] = fit.logit
     if fit.base is not None:
@@ -53,6 +54,7 @@ def _base_json(base: AutoBase) -> dict[str, Any]:
         "cut",
         "slope",
         "no_signal",
+        "gate",
         "logit",
         "vector",
         "background",
@@ -118,6 +120,7 @@ def _fit(document: Mapping[str, Any]) -> Fit:
         cut=_number(document, "cut"),
         slope=_number(document, "slope"),
         no_signal=_truth(document, "no_signal"),
+        gate=_gate(document),
         moved=_truth(document, "moved"),
         labels=_labels(_object(document, "labels")) if method == "labels" else None,
         **place,
@@ -144,6 +147,7 @@ def _base(document: Mapping[str, Any]) -> AutoBase:
         cut=_number(document, "cut"),
         slope=slope,
         no_signal=_truth(document, "no_signal"),
+        gate=_gate(document),
         logit=_digest(document, "logit"),
         vector=_digest(document, "vector"),
         background=_digest(document, "background"),
@@ -155,6 +159,10 @@ def _base(document: Mapping[str, Any]) -> AutoBase:
         quantiles=quantiles,
         competing=_competing(document["competing"]),
     )
+
+
+def _gate(document: Mapping[str, Any]) -> float | None:
+    return None if document.get("gate") is None else _number(document, "gate")
 
 
 def _labels(document: Mapping[str, Any]) -> LabelPart:

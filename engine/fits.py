@@ -142,6 +142,7 @@ def _auto_fits(
             cut=float(found.cut),
             slope=float(found.slope),
             no_signal=bool(found.no_signal),
+            gate=found.gate,
             logit=logit_definition(model, order.prompts).hash,
             vector=vectors_digest(prompts),
             background=background.digest,
@@ -177,6 +178,7 @@ def auto_fit(base: AutoBase, *, chosen: bool = False) -> Fit:
         cut=base.cut,
         slope=base.slope,
         no_signal=base.no_signal,
+        gate=base.gate if base.no_signal else None,
         axis=axis_digest(base.axis.as_json()),
         background=base.background,
         base=base,
@@ -204,6 +206,7 @@ def with_labels(
     """
     below = without_labels(fit)
     x = odds.astype(np.float64) - below.cut
+    silent = below.no_signal and int(answers.present.sum()) < 2
     part = fit_labels(x[np.searchsorted(ids, answers.ids)], answers.present, collection=x)
     return Fit(
         "labels",
@@ -212,7 +215,8 @@ def with_labels(
         chosen=chosen,
         cut=below.cut + part.delta,
         slope=part.slope,
-        no_signal=below.no_signal and int(answers.present.sum()) < 2,
+        no_signal=silent,
+        gate=below.gate if silent else None,
         axis=below.axis,
         background=below.background,
         logit=logit,

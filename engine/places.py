@@ -55,10 +55,11 @@ def odds_cut(fit: Fit, confidence: float) -> float:
     """The log odds at which a fit gives a confidence; inf where nothing has it, -inf where everything has."""
     if not 0 < confidence < 1:
         return math.inf if confidence >= 1 else -math.inf
-    if fit.no_signal:
-        return math.inf
     wanted = math.log(confidence / (1 - confidence))
-    return wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+    odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+    if fit.no_signal:
+        return math.inf if fit.gate is None else max(odds, fit.gate)
+    return odds
 
 
 def eighty(places: Places, cut: float) -> float:

@@ -24,7 +24,7 @@ def no_signal_warnings(snapshot: Snapshot, codes: Iterable[str]) -> tuple[str, .
     found = no_signal_codes(snapshot, codes)
     if not found:
         return ()
-    return (f"no signal in this collection, nothing is accepted: {some(found)}",)
+    return (f"no signal in this collection, so at most what stands out is accepted: {some(found)}",)
 
 
 def no_signal_codes(snapshot: Snapshot, codes: Iterable[str]) -> tuple[str, ...]:

@@ -231,4 +231,6 @@ def _tell(
         noun = "attribute has" if len(without) == 1 else "attributes have"
         tell(f"{len(without)} {noun} the model's fixed calibration: {without[0][1]}")
     if outcome.no_signal:
-        tell(f"no signal in this collection, so nothing is accepted: {some(outcome.no_signal)}")
+        tell(
+            f"no signal in this collection, so at most what stands out is accepted: {some(outcome.no_signal)}"
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from colonnade.engine.calibration import REJECTED, UNKNOWN, Fit, fit_from_json, judge, status_codes
+from colonnade.engine.calibration import UNKNOWN, Fit, fit_from_json, fit_statuses, judge
 from colonnade.engine.columns import STATUSES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally
@@ -188,9 +188,7 @@ def _check_values(
     if expected.fit.axis is not None:
         known &= np.isfinite(odds)
     tally.rows(known & off, "whose confidence is not what their logit and fit give", ids)
-    right = status_codes(confidence, expected.accepted, expected.tentative)
-    if expected.fit.no_signal:
-        right = np.minimum(right, np.int8(REJECTED))
+    right = fit_statuses(expected.fit, confidence, expected.accepted, expected.tentative, odds)
     tally.rows(known & (right != status), "whose status is not what their definition's thresholds give", ids)
 
 

@@ -24,7 +24,7 @@ from colonnade.tui.widgets.thumbnails import PictureStrip
 
 def distribution(values: list[float], **changes: object) -> Distribution:
     facts = {"code": "earth", "method": "fixed", "column": "logit", "center": 10.0, "scale": 2.0, "cut": 0.0}
-    facts |= {"slope": 1.0, "no_signal": False, "accepted": 0.8, "tentative": 0.5, **changes}
+    facts |= {"slope": 1.0, "no_signal": False, "gate": None, "accepted": 0.8, "tentative": 0.5, **changes}
     found = np.sort(np.array(values))
     return Distribution(Axis(**facts), 1, np.arange(len(values)), found)  # type: ignore[arg-type]
 

@@ -105,7 +105,7 @@ def test_the_first_tag_fits_and_stores_the_fit_with_the_scores(tmp_path: Path) -
     told: list[str] = []
     outcome = tag(store, say=told.append)
     assert (outcome.fitted, outcome.no_signal) == (BASE, ("ghost",))
-    assert told == ["no signal in this collection, so nothing is accepted: ghost"]
+    assert told == ["no signal in this collection, so at most what stands out is accepted: ghost"]
     assert store.snapshot().number == number + 1, "one commit"
     derive_attributes(store)
     assert store.plan().empty
@@ -133,7 +133,9 @@ def test_no_signal_is_told_where_the_attribute_is(store: Store) -> None:
     states = {item.code: (item.state, item.no_signal) for item in read_status(store).attributes}
     assert states["ghost"] == ("no signal", True)
     assert states["cat"] == ("fresh", False)
-    assert store.query("ghost").warnings == ("no signal in this collection, nothing is accepted: ghost",)
+    assert store.query("ghost").warnings == (
+        "no signal in this collection, so at most what stands out is accepted: ghost",
+    )
     assert store.query("cat and haunted?").warnings == store.query("ghost").warnings
     assert store.query("cat", columns=["ghost"]).warnings == store.query("ghost").warnings
     assert store.query("cat or dog").warnings == ()

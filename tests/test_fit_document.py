@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from planted_stores import DIMENSION, PHRASES, TEXTS, directions, images
 
 from colonnade.engine.auto_fit import fit_auto
 from colonnade.engine.background_stats import Background, background_stats
-from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, fit_from_json, judge
+from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, cut_of, fit_from_json, judge
 from colonnade.engine.cut import moved
 from colonnade.engine.errors import ColonnadeError, InputError, StoreError
 from colonnade.engine.fit_document import fit_from_text, fit_text
@@ -37,6 +38,7 @@ def make_base() -> AutoBase:
         cut=found.cut,
         slope=found.slope,
         no_signal=found.no_signal,
+        gate=found.gate,
         logit="0" * 16,
         vector="1" * 16,
         background=background.digest,
@@ -108,6 +110,18 @@ def test_without_signal_nothing_is_more_than_rejected(tentative: float) -> None:
     assert status.tolist() == [0, 0, 0]
 
 
+def test_without_signal_an_image_above_the_gate_counts_as_it_would() -> None:
+    odds = np.array([-1, 0, 0.3, 0.4, 9], np.float32)
+    silent = Fit("auto", cut=0.0, axis="a" * 16, background="b" * 16, no_signal=True, gate=0.35)
+    confidence, status = judge(silent, 0.8, 0.1, odds, odds)
+    usual, _ = judge(Fit("auto", cut=0.0, axis="a" * 16), 0.8, 0.1, odds, odds)
+    assert status.tolist() == [0, 0, 0, 2, 2]
+    assert confidence[:3].max() == np.float32(0.49)
+    assert confidence[3:].tolist() == usual[3:].tolist()
+    assert cut_of(silent, 0.8) == pytest.approx(0.35)
+    assert fit_from_json(silent.as_json()) == replace(silent, chosen=True)
+
+
 @pytest.mark.parametrize("number", [1e20, -1e20, 1e308])
 def test_what_could_not_be_read_is_not_made(number: float) -> None:
     with pytest.raises(InputError, match="beyond"):
@@ -137,6 +151,8 @@ WRONG: list[tuple[tuple[Any, ...], Any]] = [
     (("slope",), 0),
     (("slope",), -1.0),
     (("no_signal",), None),
+    (("gate",), "high"),
+    (("base", "gate"), float("1e300")),
     (("base",), []),
     (("base", "axis"), {}),
     (("base", "axis", "directions"), "AAAA"),

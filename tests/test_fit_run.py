@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from collections_on_disk import data_files
 from crash_helpers import assert_sound
-from planted_stores import images, planted_store, put_images
+from planted_stores import directions, images, planted_store, put_images
 
 from colonnade.engine.calibration import ACCEPTED, LOG_4, Fit
 from colonnade.engine.calibration_receipt import receipt
@@ -22,7 +22,7 @@ from colonnade.engine.errors import InputError
 from colonnade.engine.fit_choice import stored_row
 from colonnade.engine.fit_document import fit_text
 from colonnade.engine.fit_run import fit_attributes, set_cut
-from colonnade.engine.scoring import codes_of_statuses
+from colonnade.engine.scoring import codes_of_statuses, unit_length
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files
@@ -276,6 +276,21 @@ def test_a_collection_that_grew_gets_a_proposal_and_nothing_else(store: Store, t
     assert row.proposal == "400 images at the fit, 510 now"
     fit_attributes(store)
     assert store.plan().proposals == ()
+
+
+def test_an_image_that_stands_out_is_accepted_where_no_other_showed_it(store: Store, tmp_path: Path) -> None:
+    assert accepted(store, "ghost") == set()
+    block, _ = images(3, seed=8)
+    block[1] = unit_length(block[1:2] + 1.6 * directions()[2:3])[0]
+    put_images(store, tmp_path, block, first=COUNT)
+    store.sync()
+    (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["ghost"])
+    ids = read_files(store.snapshot().files("scores", "ghost"), ["image_id"])["image_id"].to_numpy()
+    assert accepted(store, "ghost") == {int(np.sort(ids)[-2])}
+    assert row.no_signal
+    assert row.cut == pytest.approx(fit_of(store, "ghost").gate)
+    assert row.proposal == "an image that came since scores as one that shows it does"
+    assert_sound(store.path)
 
 
 def test_labels_newer_than_the_fit_get_a_proposal(store: Store) -> None:

@@ -35,7 +35,7 @@ def report(run: FitRun, *, dry_run: bool, json_: bool) -> None:
         say(f"{noun}: the model's fixed calibration, because: {reason}")
     silent = [outcome.change.code for outcome in run.outcomes if outcome.fit.no_signal]
     if silent:
-        say(f"no signal in this collection, so nothing is accepted: {some(silent)}")
+        say(f"no signal in this collection, so at most what stands out is accepted: {some(silent)}")
     if dry_run:
         say("nothing was written")
         return

@@ -59,6 +59,7 @@ def fit_in_force(helper: Helper, code: str) -> dict[str, Any]:
         "cut": fit.cut,
         "slope": 1.0 if fit.method == "fixed" else fit.slope,
         "no_signal": fit.no_signal,
+        "gate": fit.gate,
         "accepted": attribute.thresholds.accepted,
         "tentative": attribute.thresholds.tentative,
     }
@@ -128,7 +129,7 @@ def labels_worth(helper: Helper, codes: Sequence[str] | None = None) -> list[dic
     """Of which attribute one more label is worth most, that one first."""
     from dataclasses import asdict
 
-    from colonnade.engine.review import worth_by_attribute
+    from colonnade.engine.review_worth import worth_by_attribute
 
     store = helper.store
     found = worth_by_attribute(store, store.snapshot(), store.vocabulary(), codes)

@@ -199,7 +199,9 @@ def _fitted(
 
     found = fit_auto(bench.vectors, logit, stats, vector, bench.background, spread=bench.spread)
     odds = log_odds(found.axis, bench.vectors, logit, stats)
-    made = Fit("auto", cut=found.cut, slope=found.slope, no_signal=found.no_signal, axis="tried")
+    made = Fit(
+        "auto", cut=found.cut, slope=found.slope, no_signal=found.no_signal, gate=found.gate, axis="tried"
+    )
     return made, odds, "no signal" if found.no_signal else "auto"
 
 

@@ -57,7 +57,9 @@ def plan_lines(plan: Plan) -> list[str]:
         )
     lines += proposal_lines(plan)
     if plan.no_signal:
-        lines.append(f"no signal in this collection, nothing is accepted: {some(plan.no_signal)}")
+        lines.append(
+            f"no signal in this collection, so at most what stands out is accepted: {some(plan.no_signal)}"
+        )
     if plan.orphans:
         lines.append(
             f"{count(len(plan.orphans), 'orphan')} (scored, no longer in the vocabulary; `drop` removes them): "

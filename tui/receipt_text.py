@@ -29,7 +29,7 @@ def receipt_lines(receipt: Receipt) -> list[str]:
         lines.append(_line("method", _method(receipt, fit)))
         lines += [_line("", words) for words in _parameters(fit)]
     if row.no_signal:
-        lines.append(_line("no signal", "nothing in this collection shows it: no image is accepted"))
+        lines.append(_line("no signal", _silence(fit)))
     if row.fallback:
         lines.append(_line("fallback", f"the model's own fixed calibration, because: {row.fallback}"))
     if row.to_make:
@@ -53,6 +53,13 @@ def receipt_lines(receipt: Receipt) -> list[str]:
     if row.stale:
         lines.append(_line("stale", f"{', '.join(row.stale)}: colonnade tag {row.code}"))
     return lines
+
+
+def _silence(fit: Fit | None) -> str:
+    """What `no signal` means for the images."""
+    said = "nothing that it was fitted on shows it: no image is accepted"
+    gate = fit.gate if fit is not None else None
+    return said if gate is None else f"{said} below log odds {gate:.2f}"
 
 
 def _line(name: str, text: str) -> str:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 __all__ = ["LOG_4", "Axis", "Distribution"]
 
 LOG_4 = math.log(4)
-NO_SIGNAL_CAP = 0.49
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +29,20 @@ class Axis:
     cut: float
     slope: float
     no_signal: bool
+    gate: float | None
+    """Without signal: the log odds from which an image counts even so; None where none does."""
     accepted: float
     tentative: float
     """Thresholds on the confidence."""
 
     def place(self, confidence: float) -> float:
-        """Where on the column a confidence is reached; infinite for 0 and 1, and where there is no signal."""
+        """Where on the column a confidence is reached; infinite for 0 and 1, and without signal and gate."""
         if not 0 < confidence < 1:
             return math.inf if confidence >= 1 else -math.inf
+        odds = (math.log(confidence / (1 - confidence)) - self._log_4) / self.slope + self._cut
         if self.no_signal:
-            return math.inf
-        return self._column((math.log(confidence / (1 - confidence)) - self._log_4) / self.slope + self._cut)
+            odds = math.inf if self.gate is None else max(odds, self.gate)
+        return self._column(odds)
 
     def confidence(self, value: float, accepted_at: float) -> float:
         """The confidence at a place if `accepted` began at `accepted_at`."""

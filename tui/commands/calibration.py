@@ -76,8 +76,9 @@ def show(
     min to std and the histogram are of the logits. `cut` is where `accepted` begins: in logits for the method fixed,
     in log odds for auto and labels. `precision` and `recall` of the accepted images, with 90 % intervals, come from
     images that people judged (`review --audit`). `on` is the number of images that the fit was made on, `drift` how
-    far today's images lie from those (0 to 1). `no signal`: nothing in the collection shows the attribute, so nothing
-    is accepted. `note` says why an attribute has the model's fixed calibration, and when a new fit is proposed.
+    far today's images lie from those (0 to 1). `no signal`: nothing that it was fitted on shows the attribute, so only
+    an image that stands out is accepted. `note` says why an attribute has the model's fixed calibration, and when a
+    new fit is proposed.
 
     The receipt says what the fit does, which phrases competed with the attribute, which images lie just above and just
     below the cut, and what the last fit changed.

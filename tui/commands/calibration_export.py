@@ -19,7 +19,7 @@ __all__ = ["export"]
 
 _EXPORT_COLUMNS = (
     "code", "model", "method", "chosen", "center", "scale", "cut", "fitted_at", "axis", "slope", "moved", "no_signal",
-    "fitted_on", "embedded", "snapshot", "seed", "background", "constants", "constants_fitted_on", "labels_yes",
+    "gate", "fitted_on", "embedded", "snapshot", "seed", "background", "constants", "constants_fitted_on", "labels_yes",
     "labels_no", "labels_moved",
 )  # fmt: skip
 
@@ -69,6 +69,7 @@ def _export_row(stored: StoredFit) -> dict[str, Any]:
         "cut": stored.cut,
         "fitted_at": stored.fitted_at.isoformat() if stored.fitted_at else None,
         "no_signal": fit.no_signal,
+        "gate": fit.gate,
         "background": fit.background,
     }
     if base is not None:

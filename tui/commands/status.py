@@ -200,7 +200,10 @@ def _calibration(fit: Mapping[str, Any]) -> str:
     if method == "fixed":
         return f"{method}: 1 / (1 + exp(-(logit - {fit['center']:g}) / {fit['scale']:g}))"
     formula = f"{method}: 1 / (1 + exp(-{fit['slope']:g} (log odds - {fit['cut']:g})) / 4)"
-    return formula + (", at most 0.49: no signal in this collection" if fit["no_signal"] else "")
+    if not fit["no_signal"]:
+        return formula
+    below = f" below log odds {fit['gate']:g}" if "gate" in fit else ""
+    return f"{formula}, at most 0.49{below}: no signal in this collection"
 
 
 def register(app: typer.Typer) -> None:
