@@ -514,3 +514,18 @@ async def test_what_is_stale_is_tagged_as_a_job(tmp_path: Path) -> None:
         assert "t tags them" in plan(screen)
         await pilot.press("t")
         await until(lambda: screen.rows["earth"].state == "fresh", "tagged", 60)
+
+
+@pytest.mark.asyncio
+async def test_what_stands_in_the_form_when_the_app_ends_is_there_next_time(store: Path) -> None:
+    async with vocabulary(store) as (pilot, screen):
+        await pilot.press("J", "e")
+        await until(lambda: screen.form is not None, "the form")
+        await typed(pilot, "a blue marble")
+        await until(
+            lambda: screen.form is not None and screen.form.draft.wording.description == "a blue marble"
+        )
+    async with vocabulary(store) as (pilot, screen):
+        assert "edits of last time" in screen.status.message
+        assert screen.work is not None and b"a blue marble" in screen.work.source
+    assert source(store) == FILE

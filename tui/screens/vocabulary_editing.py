@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -97,6 +98,15 @@ class VocabularyEditing(VocabularySaving):
         if form is not None:
             self._apply(form.draft, lambda: None)
             self._remove_form()
+
+    def closing(self) -> None:
+        """Keep what stands in the form as well: a connection that is lost asks nobody."""
+        form, work = self.form, self.work
+        if form is not None and work is not None:
+            with suppress(ValueError):  # half an attribute is no edit
+                steps = (*self.steps, *steps_of(form.draft, work.attribute(form.draft.old)))
+                self.work = fold(self.session, work.base, steps, work).work
+        super().closing()
 
     def _remove_form(self) -> None:
         for widget in (self.form, self.tries):
