@@ -16,7 +16,7 @@ from PIL import Image
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.jobs import list_jobs, record_job
 from colonnade.engine.store import Store
-from colonnade.tui.job_start import Started, start_job
+from colonnade.tui.job_start import Started, printed, start_job
 
 
 @pytest.fixture
@@ -54,6 +54,25 @@ def test_a_job_runs_and_leaves_its_record(store: Store) -> None:
             time.sleep(0.1)
     assert again.pid != started.pid
     wait_for(store)
+
+
+@pytest.mark.slow
+def test_what_a_job_printed_can_be_read_until_its_command_runs_anew(store: Store) -> None:
+    start_job(store.path, ["scan"], wait_s=60)
+    wait_for(store)
+    (first,) = list_jobs(store.path)
+    said = printed(store.path, first)
+    assert "scan  new          3" in said
+    assert not any(line.startswith("process ") for line in said)
+    for _ in range(100):  # the process itself may take a moment to end
+        try:
+            start_job(store.path, ["scan"], wait_s=60)
+            break
+        except InputError:
+            time.sleep(0.1)
+    wait_for(store)
+    assert printed(store.path, first) == []
+    assert printed(store.path, list_jobs(store.path)[0])
 
 
 def test_nothing_to_do_is_told(store: Store) -> None:

@@ -25,7 +25,7 @@ from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.jobs import JobRecord, list_jobs
 from colonnade.engine.snapshots import utc_now
 
-__all__ = ["COMMANDS", "Started", "start_job"]
+__all__ = ["COMMANDS", "Started", "printed", "start_job"]
 
 COMMANDS = ("sync", "scan", "embed", "tag", "derive", "map", "calibration", "compact", "verify", "gc", "drop")
 """What may be started as a job."""
@@ -196,14 +196,28 @@ def _ended(pid: int, words: tuple[str, ...], code: int, job: str | None, path: P
 
 def last_line(path: Path) -> str:
     """The last line that a job printed; '' if it printed none."""
+    said = [line.strip() for line in _output(path) if line.strip() and not _PROCESS.fullmatch(line)]
+    return said[-1].decode("utf-8", "replace")[:500] if said else ""
+
+
+def printed(store: Path, record: JobRecord) -> list[str]:
+    """What a job that was started here has printed, its last 64 KiB; nothing once the same command was started anew."""
+    lines = _output(_output_path(store, record.command))
+    if f"process {record.pid}".encode() not in lines:
+        return []
+    return [
+        line.decode("utf-8", "replace") for line in lines if line.strip() and not _PROCESS.fullmatch(line)
+    ]
+
+
+def _output(path: Path) -> list[bytes]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return ""
+        return []
     try:
+        first = os.pread(descriptor, 64, 0).splitlines()[:1]
         start = max(0, os.fstat(descriptor).st_size - _SHOWN_BYTES)
-        lines = os.pread(descriptor, _SHOWN_BYTES, start).splitlines()
+        return (first if start else []) + os.pread(descriptor, _SHOWN_BYTES, start).splitlines()
     finally:
         os.close(descriptor)
-    said = [line.strip() for line in lines if line.strip() and not _PROCESS.fullmatch(line)]
-    return said[-1].decode("utf-8", "replace")[:500] if said else ""

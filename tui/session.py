@@ -19,7 +19,7 @@
     .draft_rule(text) -> RuleDraft       .save_derived(code, text) .save_query(name, text)
     .save_set(name, ids) .remove_set(name) .restore(number) .create(...) .add_root(folder) .use_model(name)
 
-    .jobs() .job_log(id) .start_job(words) -> Started .stop_job(id) .plan() -> {"lines", ...}
+    .jobs() .job_log(id) .job_printed(record) .start_job(words) -> Started .stop_job(id) .plan() -> {"lines", ...}
     .search_text(words) -> Ranked        .similar(id) .similar_to_file(file): read like Hits, nearest first
     .try_wording(code, description=..., prompts=...) -> TryResult
     .calibration_table() .calibration_receipt(code) .fit_attributes(codes, method, dry_run=...)

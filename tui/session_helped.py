@@ -132,6 +132,12 @@ class Helped(SessionBase):
 
         return read_log(self.path, job)
 
+    def job_printed(self, job: JobRecord) -> list[str]:
+        """What a job that an app started has printed; nothing for others."""
+        from colonnade.tui.job_start import printed
+
+        return printed(self.path, job)
+
     def start_job(self, words: Sequence[str], *, wait_s: float = 3.0) -> Started:
         """Start a command (`("tag", "earth")`) as a process that outlives the app.
 

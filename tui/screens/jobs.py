@@ -54,7 +54,7 @@ class JobsScreen(BaseScreen):
         action("jobs.resume", "u", "resume", "start this job's command again"),
         action("jobs.plan", "p", "view('plan')", "what is stale, with a look at the folders"),
         action("jobs.files", "f", "view('files')", "files that this job could not read, with reasons"),
-        action("jobs.log", "v", "view('log')", "this job's log"),
+        action("jobs.log", "v", "view('log')", "this job's log, and what it printed"),
         action("jobs.panel", "tab", "other_panel", "other panel"),
     ]
 
@@ -175,10 +175,12 @@ class JobsScreen(BaseScreen):
                 rows or [_no_files(record)],
             )
         else:
-            self.background("log", partial(self._read_log, record.id), partial(self._show_log, record))
+            self.background("log", partial(self._read_log, record), partial(self._show_log, record))
 
-    def _read_log(self, job: str) -> list[str]:
-        return self.session.job_log(job).splitlines()[-_LOG_LINES:]
+    def _read_log(self, record: JobRecord) -> list[str]:
+        logged = self.session.job_log(record.id).splitlines()[-_LOG_LINES:]
+        said = self.session.job_printed(record)
+        return [*logged, "it printed:", *(f"  {line}" for line in said)] if said else logged
 
     def _show_log(self, record: JobRecord, lines: list[str]) -> None:
         if self._view == "log" and self.record is not None and self.record.id == record.id:
