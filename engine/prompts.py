@@ -31,6 +31,7 @@ __all__ = [
     "replace_prompts",
     "require_prompts",
     "store_prompts",
+    "store_texts",
 ]
 
 ATTRIBUTE, BACKGROUND, PHRASE = "attribute", "background", "phrase"
@@ -59,17 +60,26 @@ def read_vectors(snapshot: Snapshot, model: Model) -> dict[tuple[str, str], np.n
 
 
 def store_prompts(stage: Stage, model: Model, vectors: Vectors, kind: str = ATTRIBUTE) -> None:
-    """Have the commit of `stage` cache newly encoded vectors besides those already cached.
+    """As `store_texts`, for texts of one kind."""
+    store_texts(stage, model, {kind: vectors})
+
+
+def store_texts(stage: Stage, model: Model, vectors: Mapping[str, Vectors]) -> None:
+    """Have the commit of `stage` cache newly encoded vectors besides those already cached; once a stage.
 
     The commit raises ConflictError if one of them has meanwhile been cached with another vector.
+
+    Args:
+        vectors: kind -> prompt -> unit vector.
     """
-    if not vectors:
+    wanted = {(prompt, kind): vector for kind, some in vectors.items() for prompt, vector in some.items()}
+    if not wanted:
         return
 
     def merge(live: Snapshot, stage: Stage) -> None:
         rows = read_vectors(live, model)
-        _refuse_others(stage, model, rows, vectors, kind)
-        wanted = {(prompt, kind): vector for prompt, vector in vectors.items()}
+        for kind, some in vectors.items():
+            _refuse_others(stage, model, rows, some, kind)
         if not wanted.keys() <= rows.keys():
             _write(stage, live, model, rows | wanted)
 

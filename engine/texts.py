@@ -11,7 +11,7 @@ import numpy as np
 from colonnade.engine.errors import ModelError
 from colonnade.engine.fit_choice import Grounds
 from colonnade.engine.freshness import AttributeWork
-from colonnade.engine.prompts import PHRASE, encode_missing, require_prompts, store_prompts
+from colonnade.engine.prompts import ATTRIBUTE, PHRASE, encode_missing, require_prompts, store_texts
 from colonnade.engine.stage import Stage
 from colonnade.engine.vocabulary import Vocabulary
 
@@ -97,8 +97,7 @@ def stage_texts(
         used: prompts.
         background: whether the background was used.
     """
-    store_prompts(stage, grounds.model, encoded.prompts)
-    store_prompts(stage, grounds.model, encoded.phrases, PHRASE)
+    store_texts(stage, grounds.model, {ATTRIBUTE: encoded.prompts, PHRASE: encoded.phrases})
     require_prompts(stage, grounds.model, {text: grounds.prompts[text] for text in used})
     if background:
         require_prompts(stage, grounds.model, grounds.background.vectors, grounds.background.kind)
