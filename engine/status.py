@@ -44,6 +44,8 @@ class StoreStatus:
     images: Mapping[str, int]
     """state -> images"""
     embedded: int
+    mapped: int
+    """Images on the model's map."""
     attributes: tuple[AttributeStatus, ...]
     bytes: Mapping[str, int]
     """table -> bytes of its files in this snapshot"""
@@ -83,6 +85,7 @@ def read_status(store: Store) -> StoreStatus:
         model=settings.model_key or f"{settings.spec} (not loaded yet)",
         images=images,
         embedded=_rows(embedded),
+        mapped=_rows(snapshot.files("projections", model.key)) if model else 0,
         attributes=tuple(attributes),
         bytes={table: sum(file.path.stat().st_size for file in snapshot.files(table)) for table in TABLES},
         plan=plan,

@@ -27,6 +27,7 @@ from colonnade.engine.projection_rows import Parameters, projection_rows, read_m
 from colonnade.engine.settings import update_settings
 from colonnade.engine.sphere import from_angles, from_degrees, normalised, to_angles, to_degrees
 from colonnade.engine.stage import open_stage
+from colonnade.engine.status import read_status
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, vectors_of
 from colonnade.engine.verify import verify
@@ -120,6 +121,8 @@ def test_new_images_are_placed_and_the_others_stay(tmp_path: Path) -> None:
     places = put_map(store, ids[:20])
     before = rows_of(store)
     assert projection_state(store.snapshot(), MODEL) == (20, 20, PARAMETERS)
+    status = read_status(store)
+    assert (status.mapped, status.embedded) == (20, 40)
     told: list[tuple[str, int, int]] = []
     outcome = map_images(store, progress=lambda *one: told.append(one))
     assert (outcome.fitted, outcome.placed, outcome.removed, outcome.images) == (0, 20, 0, 40)

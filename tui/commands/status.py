@@ -44,6 +44,7 @@ def status(store: StoreOption = None, json_: JsonOption = False) -> None:
                 "model": found.model,
                 "images": dict(found.images),
                 "embedded": found.embedded,
+                "mapped": found.mapped,
                 "attributes": [
                     {
                         "code": item.code,
@@ -76,6 +77,9 @@ def status(store: StoreOption = None, json_: JsonOption = False) -> None:
     emit(f"model      {found.model}, {found.embedded:,} images embedded")
     emit(f"images     {images}")
     sizes = ", ".join(f"{table} {_size(size)}" for table, size in found.bytes.items() if size)
+    if found.mapped:
+        waiting = f", {found.embedded - found.mapped:,} not yet: colonnade map places them"
+        emit(f"map        {found.mapped:,} images" + (waiting if found.mapped < found.embedded else ""))
     emit(f"size       {_size(sum(found.bytes.values()))}" + (f" ({sizes})" if sizes else ""))
     for job in running:
         emit(f"job        {job.id} {' '.join(job.command)}: {job.phase} {job.done:,} of {job.total:,}")
