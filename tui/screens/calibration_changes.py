@@ -83,7 +83,7 @@ class CalibrationChanges(BaseScreen):
 
         def progress(what: str, done: int, total: int) -> None:
             count = f" {done:,} of {total:,}" if total else ""
-            self.app.call_from_thread(self.say, f"{code}: {what}{count}")
+            self.app.call_later(self.say, f"{code}: {what}{count}")
 
         work = partial(fit, self.session, code, method, progress, dry_run=dry_run)
         then = partial(self._fit_tried, code, method) if dry_run else self._saved

@@ -116,6 +116,6 @@ class ReadTable(DrawnTable):
                 self._unread(error)
                 return
             if len(blocks) == len(wanted) and self.is_attached:
-                self.app.call_from_thread(arrived, blocks)
+                self.app.call_later(arrived, blocks)
 
         self.run_worker(read, thread=True, group="blocks", exit_on_error=False)
