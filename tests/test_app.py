@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from app_driving import HOSTILE, Terminal, lines_of, moon_store, opened, until
 from query_stores import Content, fill, image
+from textual.widgets import Input
 
 from colonnade.engine.store import Store
 from colonnade.tui.app import ColonnadeApp
@@ -25,6 +26,7 @@ from colonnade.tui.folders import count_images, folder_choices
 from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.screens.first_run import FirstRunScreen
 from colonnade.tui.widgets.help_panel import HelpPanel
+from colonnade.tui.widgets.line import TextLine
 from colonnade.tui.widgets.prompt import Prompt
 
 DOWN, PAGE_DOWN, ESCAPE = "\x1b[B", "\x1b[6~", "\x1b"
@@ -373,8 +375,18 @@ async def test_without_a_store_it_asks_for_one(tmp_path: Path) -> None:
         await until(lambda: not screen.query(Prompt))
         screen._add_root(str(tmp_path))
         await until(lambda: screen._counts, "counted")
-        screen._add_root(str(tmp_path / "nowhere"))
-        assert "not a folder" in screen.status.message
+        await pilot.press("home", "down", "enter")
+        await until(lambda: screen.query(Prompt))
+        field = screen.query_one(Prompt).query_one(Input)
+        field.value = f"{Path.home()}/{tmp_path}/nowhere"
+        await pilot.press("enter")
+        title = screen.query_one(Prompt).query_one(TextLine)
+        assert title.lines[0].startswith(f"! {tmp_path}/nowhere: not a folder"), (
+            "a path pasted behind another"
+        )
+        assert field.value.endswith("nowhere"), "what was typed stays, to be put right"
+        await pilot.press("escape")
+        await until(lambda: not screen.query(Prompt))
         await pilot.press("home", "d")
         assert not screen.roots
         app.leave()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["count_images", "folder_choices"]
+__all__ = ["begun_anew", "count_images", "folder_choices"]
 
 _MOST_COUNTED = 200_000
 
@@ -23,8 +23,15 @@ def count_images(folder: Path, most: int = _MOST_COUNTED) -> tuple[int, bool]:
     return count, False
 
 
+def begun_anew(typed: str) -> str:
+    """A path as it was meant: after `//` or `/~` another one begins, pasted behind what the field held."""
+    anew = max(typed.rfind("//"), typed.rfind("/~"))
+    return typed[anew + 1 :] if anew >= 0 else typed
+
+
 def folder_choices(typed: str) -> list[tuple[str, ...]]:
     """The folders that a typed path may go on to; at most a hundred, hidden ones only when asked for."""
+    typed = begun_anew(typed)
     path = Path(typed or "/").expanduser()
     parent, start = (path, "") if typed.endswith("/") else (path.parent, path.name)
     found: list[tuple[str, ...]] = []

@@ -178,11 +178,12 @@ class BaseScreen(Screen[None]):
         *,
         value: str = "",
         choices: Callable[[str], Iterable[tuple[str, ...]]] | None = None,
+        check: Callable[[str], str | None] | None = None,
     ) -> None:
-        """Ask for a text in a panel at the bottom; `choices(typed)` gives what may be picked."""
+        """Ask for a text in a panel at the bottom; the arguments are those of `Prompt`."""
         from colonnade.tui.widgets.prompt import Prompt
 
-        self.mount(Prompt(title, then, value=value, choices=choices, back=self.focused))
+        self.mount(Prompt(title, then, value=value, choices=choices, check=check, back=self.focused))
 
     @property
     def status(self) -> StatusLine:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 
-from colonnade.tui.folders import count_images, folder_choices
+from colonnade.tui.folders import begun_anew, count_images, folder_choices
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.widgets.cells import Cell
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "FirstRunScreen"]
 
 MODELS = (
-    ("demo", "small, in the package, no network; knows rendered scenes alone: to try the app"),
-    ("ViT-B-32/openai", "CLIP, 150 MB, the usual start"),
-    ("ViT-L-14/openai", "CLIP, 890 MB, better and slower"),
-    ("ViT-B-16-SigLIP2/webli", "SigLIP 2, 1.5 GB; needs pip install 'colonnade[siglip]'"),
+    ("demo", "to try the app: no download; knows rendered scenes"),
+    ("ViT-B-32/openai", "CLIP, the usual start; downloads 150 MB"),
+    ("ViT-L-14/openai", "CLIP, better and slower; downloads 890 MB"),
+    ("ViT-B-16-SigLIP2/webli", "SigLIP 2, 1.5 GB; pip install 'colonnade[siglip]'"),
 )
 _VOCABULARIES = (
     ("photography", "what photographs of all kinds show"),
@@ -39,10 +40,12 @@ class FirstRunScreen(BaseScreen):
     NAME = "first_run"
     DEFAULT_CSS = """
     FirstRunScreen TextLines { padding: 0 1; }
-    FirstRunScreen WindowTable { height: 8; }
+    FirstRunScreen #steps { height: 8; }
+    FirstRunScreen #about { height: 2; }
     FirstRunScreen #progress { height: 1fr; }
     FirstRunScreen.-flat #welcome { display: none; }
-    FirstRunScreen.-flat WindowTable { height: 1fr; }
+    FirstRunScreen.-flat #steps { height: 1fr; }
+    FirstRunScreen.-flat #about { display: none; }
     """
     BINDINGS: ClassVar = [
         action("first_run.go", "r,ctrl+s", "go", "make the store and look through the images"),
@@ -65,7 +68,7 @@ class FirstRunScreen(BaseScreen):
         yield TextLines(
             (
                 f"There is no store in {store} yet.",
-                "A store keeps what is known of your images; the images themselves are only read.",
+                "A store keeps what is known of your images, which are only read.",
                 "",
             ),
             id="welcome",
@@ -73,9 +76,10 @@ class FirstRunScreen(BaseScreen):
         columns = (
             Column("what", "", 14, sortable=False),
             Column("value", "", sortable=False, cut="left"),
-            Column("words", "", 34, sortable=False),
+            Column("count", "", 24, sortable=False),
         )
         yield WindowTable(columns, heading=False, id="steps")
+        yield TextLines(id="about")
         yield TextLines(id="progress")
 
     @property
@@ -92,30 +96,34 @@ class FirstRunScreen(BaseScreen):
         rows: list[tuple[Any, ...]] = [
             ("images", str(root), self._counts.get(root, "counting"), "root", root) for root in self.roots
         ]
-        if not self._made:
-            rows.append(
-                ("images", "add a folder" if not self.roots else "add another folder", "", "add", None)
-            )
-        known = dict(MODELS)
-        rows.append(("model", self.model, known.get(self.model, ""), "model", None))
-        rows.append(
-            (
-                "vocabulary",
-                self.vocabulary,
-                dict(_VOCABULARIES).get(self.vocabulary, "a file"),
-                "vocabulary",
-                None,
-            )
-        )
-        ready = bool(self.roots)
-        words = (
-            "first name a folder of images"
-            if not ready
-            else "scan, embed, score: a job that outlives the app"
-        )
+        another = "add a folder" if not self.roots else "add another folder"
+        rows.append(("images", another, "", "add", None))
+        rows.append(("model", self.model, "", "model", None))
+        rows.append(("vocabulary", self.vocabulary, "", "vocabulary", None))
         go = "make the store and go" if not self._made else "look through the images"
-        rows.append((Cell("go", "good" if ready else "dim"), go, words, "go", None))
+        rows.append((Cell("go", "good" if self.roots else "dim"), go, "", "go", None))
         self.table.show(ListSource(rows), keep=True)
+        self._explain()
+
+    def on_window_table_cursor_moved(self, event: WindowTable.CursorMoved) -> None:
+        if event.table is self.table:
+            self._explain()
+
+    def _explain(self) -> None:
+        """What the row under the cursor is about, in full."""
+        what = self.table.values[3] if self.table.values is not None else ""
+        words = {
+            "root": "its images are taken in; `colonnade root` changes it"
+            if self._made
+            else "d takes it away",
+            "add": "a folder of images, with all that are below it; as many folders as you like",
+            "model": dict(MODELS).get(self.model, "a model of open_clip, of Hugging Face, or in a folder"),
+            "vocabulary": dict(_VOCABULARIES).get(self.vocabulary, "a file"),
+            "go": "scan, embed, score: as a job, which outlives the app"
+            if self.roots
+            else "first name a folder of images",
+        }
+        self.query_one("#about", TextLines).show(_wrapped(words.get(what, ""), self.size.width - 2))
 
     # settling
 
@@ -125,33 +133,45 @@ class FirstRunScreen(BaseScreen):
         what = event.values[3]
         if what == "go":
             self.action_go()
-        elif self._made and what in ("model", "vocabulary", "root"):
-            self.say("the store is made; the Vocabulary screen and `colonnade model use` change it")
+        elif self._made and what == "vocabulary":
+            self.say("the store has its own copy now; the Vocabulary screen (2) changes it")
         elif what == "add":
             self.ask(
-                "A folder of images", self._add_root, value=str(Path.home()) + "/", choices=folder_choices
+                "A folder of images",
+                self._add_root,
+                value=str(Path.home()) + "/",
+                choices=folder_choices,
+                check=self._root_fault,
             )
         elif what == "model":
             self.ask(
-                "Which model? A name of the list, any ARCH/TAG of open_clip, hf-hub:ID, or a path",
+                "Which model? From the list, any open_clip ARCH/TAG, hf-hub:ID, or a path",
                 self._set_model,
-                choices=lambda typed: [model for model in MODELS if typed.lower() in model[0].lower()],
+                choices=lambda typed: _listed(MODELS, typed, self.model),
             )
         elif what == "vocabulary":
             self.ask(
                 "Which vocabulary? A name of the list, or a file",
                 self._set_vocabulary,
-                choices=lambda typed: [one for one in _VOCABULARIES if typed.lower() in one[0]],
+                choices=lambda typed: _listed(_VOCABULARIES, typed, self.vocabulary),
             )
 
-    def _add_root(self, text: str) -> None:
-        folder = Path(text.strip()).expanduser().absolute()
+    def _root_fault(self, text: str) -> str | None:
+        """What is wrong with a folder that was typed."""
+        folder = _folder(text)
         if not folder.is_dir():
-            self.warn(f"{folder}: not a folder; type the whole path")
-            return
-        if folder in self.roots:
-            self.say(f"{folder}: in the list already")
-            return
+            return f"{folder}: not a folder; type the whole path"
+        return f"{folder}: in the list already" if folder in self.roots else None
+
+    def _add_root(self, text: str) -> None:
+        folder = _folder(text)
+        if self._made:
+            session = self.session
+            self.background("root", lambda: session.add_root(folder), lambda _: self._root_added(folder))
+        else:
+            self._root_added(folder)
+
+    def _root_added(self, folder: Path) -> None:
         self.roots.append(folder)
         self._fill()
 
@@ -163,8 +183,16 @@ class FirstRunScreen(BaseScreen):
         self.background(f"count {folder}", lambda: count_images(folder), counted)
 
     def _set_model(self, name: str) -> None:
-        self.model = name.strip() or self.model
-        if self.model == "demo":
+        name = name.strip() or self.model
+        if self._made:
+            session = self.session
+            self.background("model", lambda: session.use_model(name), lambda _: self._model_set(name))
+        else:
+            self._model_set(name)
+
+    def _model_set(self, name: str) -> None:
+        self.model = name
+        if name == "demo" and not self._made:
             self.vocabulary = "demo"
         self._fill()
 
@@ -211,6 +239,7 @@ class FirstRunScreen(BaseScreen):
     def _is_made(self) -> None:
         self._made = True
         self._tell("the store is made")
+        self.query_one("#welcome", TextLines).show((f"The store is {self.colonnade.store}.", "", ""))
         self.colonnade.open_session()
 
     def session_ready(self) -> None:
@@ -239,7 +268,10 @@ class FirstRunScreen(BaseScreen):
         elif job.state == "done":
             self._arrived(job.message)
         else:
-            self._stopped(f"the job was {job.state}: {job.message or 'see its log in Jobs (7)'}")
+            ended = {"failed": "the job failed", "interrupted": "the job was stopped"}.get(
+                job.state, f"the job was {job.state}"
+            )
+            self._stopped(f"{ended}: {job.message or 'see its log in Jobs (7)'}")
 
     def _arrived(self, message: str) -> None:
         if self._busy:
@@ -257,10 +289,25 @@ class FirstRunScreen(BaseScreen):
         """Add a line of progress; one that moves takes the place of the last that did."""
         kept = self._said[:-1] if self._said and self._said[-1].startswith("… ") else self._said
         self._said = (*kept[-8:], f"… {line}" if moving else line)
-        self.query_one("#progress", TextLines).show(self._said)
+        lines = tuple(part for said in self._said for part in _wrapped(said, self.size.width - 2))
+        self.query_one("#progress", TextLines).show(lines)
 
     def action_browse(self) -> None:
         if self._made and self.colonnade.session is not None:
             self.colonnade.open_screen("browse")
         else:
             self.warn("there is no store yet")
+
+
+def _listed(choices: Sequence[tuple[str, str]], typed: str, chosen: str) -> list[tuple[str, str]]:
+    """What may be picked; what is chosen already comes first, so that enter alone changes nothing."""
+    found = [choice for choice in choices if typed.lower() in choice[0].lower()]
+    return sorted(found, key=lambda choice: choice[0] != chosen)
+
+
+def _folder(typed: str) -> Path:
+    return Path(begun_anew(typed.strip())).expanduser().absolute()
+
+
+def _wrapped(line: str, width: int) -> tuple[str, ...]:
+    return tuple(wrap(line, max(20, width), subsequent_indent="  "))

@@ -91,6 +91,7 @@ class JobsScreen(BaseScreen):
         self.call_after_refresh(self.get_ready)
 
     def session_ready(self) -> None:
+        self.hint("r runs what is stale  s starts  ? keys")
         self.background("jobs", self.session.jobs, self._show_records)
         self._make_plan(look=False)
 
@@ -184,7 +185,7 @@ class JobsScreen(BaseScreen):
 
     def _show_log(self, record: JobRecord, lines: list[str]) -> None:
         if self._view == "log" and self.record is not None and self.record.id == record.id:
-            rows = [(line,) for line in lines] or [("nothing was logged",)]
+            rows = _wrapped(lines or ["nothing was logged"], self.size.width - 4)
             self._put(f"log {record.id}", headline(self.record), LINES, rows, end=True)
 
     def _put(

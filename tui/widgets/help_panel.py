@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["HelpPanel", "toggle_help"]
 
 
+_EVERYWHERE = ("table", "line", "app")
+"""Groups that every screen has: a screen's own keys come before them."""
+
+
 class HelpPanel(Vertical):
     """Every key of the screen and what it does; `?` or Esc closes it."""
 
     DEFAULT_CSS = """
     HelpPanel { dock: right; width: 56; max-width: 100%; height: 1fr; background: $panel; margin: 1 0; }
+    BaseScreen.-narrow HelpPanel, BaseScreen.-tiny HelpPanel { width: 100%; }
     HelpPanel > TextLine { text-style: bold; }
     HelpPanel > WindowTable { background: $panel; }
     """
@@ -32,7 +37,8 @@ class HelpPanel(Vertical):
 
     def __init__(self, screen: BaseScreen, back: Widget | None) -> None:
         super().__init__()
-        self._rows = [(found.keys, found.words, found.group) for found in actions_of(screen, back)]
+        found = sorted(actions_of(screen, back), key=lambda one: one.group in _EVERYWHERE)
+        self._rows = [(one.keys, one.words, one.group) for one in found]
         self._back = back
 
     def compose(self) -> ComposeResult:

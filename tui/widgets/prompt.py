@@ -19,6 +19,9 @@ __all__ = ["Prompt"]
 Choices = Callable[[str], Iterable[tuple[str, ...]]]
 """What is typed -> (answer, words) or (shown, words, answer) of each choice."""
 
+Check = Callable[[str], str | None]
+"""An answer -> what is wrong with it, or None."""
+
 _MOST_CHOICES = 9
 
 
@@ -29,6 +32,7 @@ class Prompt(Vertical):
         title: what is asked for.
         then: is called with the answer, after the panel has gone.
         choices: what may be picked for what is typed; the cursor goes through it with up and down.
+        check: an answer with which something is wrong stays in the field, to be put right.
         back: what gets the focus afterwards.
     """
 
@@ -58,11 +62,12 @@ class Prompt(Vertical):
         *,
         value: str = "",
         choices: Choices | None = None,
+        check: Check | None = None,
         back: Widget | None = None,
     ) -> None:
         super().__init__(classes="-with-choices" if choices else None)
         self._title, self._then, self._value = title, then, value
-        self._choices, self._back = choices, back
+        self._choices, self._check, self._back = choices, check, back
 
     def compose(self) -> ComposeResult:
         yield TextLine(self._title)
@@ -82,6 +87,7 @@ class Prompt(Vertical):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self.query_one(TextLine).tell(self._title)
         self._list(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -91,13 +97,18 @@ class Prompt(Vertical):
             table = self.query_one(WindowTable)
             if table.values is not None:
                 answer = str(table.values[-1])
-        self._end()
-        self._then(answer)
+        self._answer(answer)
 
     def on_window_table_chosen(self, event: WindowTable.Chosen) -> None:
         event.stop()
+        self._answer(str(event.values[-1]))
+
+    def _answer(self, answer: str) -> None:
+        if self._check is not None and (fault := self._check(answer)):
+            self.query_one(TextLine).tell(f"! {fault}")
+            return
         self._end()
-        self._then(str(event.values[-1]))
+        self._then(answer)
 
     def action_pick(self, step: int) -> None:
         if self._choices is not None:
