@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colonnade.tui.screens.base import BaseScreen
 from colonnade.tui.screens.browse_preview import ExplainPanel
 from colonnade.tui.screens.calibration_attribute import AttributePanel
 from colonnade.tui.screens.calibration_saving import Done, fit, save_lines, take_back
 from colonnade.tui.widgets.window_table import WindowTable
+
+if TYPE_CHECKING:
+    from colonnade.tui.cut_lines import CutLines
 
 __all__ = ["CalibrationChanges"]
 
@@ -64,7 +67,9 @@ class CalibrationChanges(BaseScreen):
             self.say("the lines stand where they are saved: arrows move one")
         elif not self._refused():
             self.say(f"{lines.found.code}: saving, and making its scores anew ...")
-            self.background("save", partial(save_lines, self.session, lines), self._saved)
+            self.background(
+                "save", partial(save_lines, self.session, lines), partial(self._saved, lines=lines)
+            )
 
     def action_fit(self, method: str) -> None:
         code = self.here
@@ -99,7 +104,9 @@ class CalibrationChanges(BaseScreen):
         self._tried = None
         self.fail(error)
 
-    def _saved(self, done: Done) -> None:
+    def _saved(self, done: Done, lines: CutLines | None = None) -> None:
+        if lines is not None and self.panel.lines is lines:
+            self.panel.lines = None  # saved, so nothing to warn of; what is read anew has them
         self._done.append(done)
         self._tried = None
         self.say(done.words)
