@@ -99,7 +99,7 @@ def test_rows_say_all_in_words() -> None:
     )
     done = job_row(replace(running, state="done", embedded_per_second=12.3), None)
     assert done[4:8] == ("", "300/1,000 !2", "12/s", "30 s")
-    assert "u runs it again" in headline(replace(running, state="killed"))
+    assert "killed, u runs it again" in headline(replace(running, state="killed"))[:60]
     assert outcome_rows(replace(running, outcomes=(("a.jpg", "cut"),)))[-1][0] == "... and 1 more"
     assert outcome_rows(running) == []
 

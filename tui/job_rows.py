@@ -110,6 +110,8 @@ def duration(seconds: float) -> str:
 def headline(record: JobRecord) -> str:
     """One line on one job."""
     words = [f"{' '.join(record.command)}: {record.state}"]
+    if record.state == "killed":  # how to go on comes first: narrow terminals cut the end off
+        words += ["u runs it again", "its process is gone, what it had finished is kept"]
     if record.state == "running":
         words += [record.phase] if record.phase else []
         words.append(f"process {record.pid}, for {duration(record.seconds)}")
@@ -117,8 +119,6 @@ def headline(record: JobRecord) -> str:
         words.append(f"after {duration(record.seconds)}")
     if record.failures:
         words.append(count_of(record.failures, "file") + " could not be read")
-    if record.state == "killed":
-        words.append("its process is gone; what it had finished is kept, u runs it again")
     if record.message:
         words.append(record.message)
     return ", ".join(words)
