@@ -21,6 +21,7 @@ from colonnade.tui.keys import Configuration, action
 from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.registry import FIRST_RUN, SCREENS, entry, make_screen
 from colonnade.tui.theme import THEME_NAMES, chosen_theme, terminal_has_16_colours, themes
+from colonnade.tui.typeahead import KeyDone, TypeAhead
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from colonnade.tui.watcher import Watcher
 
 __all__ = ["ColonnadeApp"]
+
+
+def _count_words(overview: Overview) -> str:
+    """How many images there are; of how many, where some cannot be read or are gone, which queries do not find."""
+    usable = "" if overview.ok == overview.images else f"{overview.ok:,} of "
+    return f"{usable}{overview.images:,} images"
 
 
 class ColonnadeApp(App[None]):
@@ -83,6 +90,7 @@ class ColonnadeApp(App[None]):
         self.overview: Overview | None = None
         """The store at a glance, as of the newest snapshot that was noticed."""
         self.frames = FrameKeeper()
+        self.typeahead = TypeAhead(self, super().on_event)
         self.jobs: tuple[JobRecord, ...] = ()
         self.picture_protocol: PictureProtocol | None = None
         """How pictures reach the terminal; settled before the app runs."""
@@ -159,7 +167,7 @@ class ColonnadeApp(App[None]):
         facts = (
             title,
             session.name,
-            f"{overview.images:,} images",
+            _count_words(overview),
             f"{overview.attributes:,} attributes",
             f"snapshot {overview.snapshot}",
             *(() if session.writable else ("read-only",)),
@@ -198,13 +206,17 @@ class ColonnadeApp(App[None]):
         self._before = [mode for mode in self._before if mode != name][-16:]
         if self.current_mode != FIRST_RUN.name:
             self._before.append(self.current_mode)
+        self._switch(name)
+
+    def _switch(self, name: str) -> None:
         self.switch_mode(name)
+        self.typeahead.hold_until(lambda: self.current_mode == name and self.base_screen.takes_keys)
 
     async def action_back(self) -> None:
         if self.base_screen.go_back():
             return
         if self._before:
-            self.switch_mode(self._before.pop())
+            self._switch(self._before.pop())
 
     def action_help(self) -> None:
         from colonnade.tui.widgets.help_panel import toggle_help
@@ -272,7 +284,13 @@ class ColonnadeApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and self._is_painted:
             self.base_screen.status.clear()  # what was said holds until the next key
-        await super().on_event(event)
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded and self._is_painted:
+            await self.typeahead.take(event)
+        else:
+            await super().on_event(event)
+
+    async def on_key_done(self, message: KeyDone) -> None:
+        await self.typeahead.done(message.number)
 
     # drawing
 

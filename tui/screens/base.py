@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 
 from colonnade.tui.widgets.status_line import HeaderLine, StatusLine
 
@@ -93,6 +94,7 @@ class BaseScreen(Screen[None]):
         self._next_work: dict[str, _Job] = {}
         self._work_numbers: dict[str, int] = {}
         self._is_ready = False
+        self._came = False
 
     # what a screen fills in
 
@@ -118,6 +120,12 @@ class BaseScreen(Screen[None]):
     def go_back(self) -> bool:
         """Esc: close what is open here and answer True; False lets the app go back to the screen before."""
         return False
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether keys have something to act on, shortly after the screen was opened."""
+        came = self._came or self.colonnade.session is None
+        return came and (self.focused is not None or not self.focus_chain)
 
     # what a screen uses
 
@@ -183,7 +191,16 @@ class BaseScreen(Screen[None]):
         """Ask for a text in a panel at the bottom; the arguments are those of `Prompt`."""
         from colonnade.tui.widgets.prompt import Prompt
 
-        self.mount(Prompt(title, then, value=value, choices=choices, check=check, back=self.focused))
+        opened = self.query(Prompt)
+        back = opened.first().back if opened else self.focused
+        opened.remove()
+        prompt = Prompt(title, then, value=value, choices=choices, check=check, back=back)
+        self.mount(prompt)
+        self.opens(prompt)
+
+    def opens(self, widget: Widget) -> None:
+        """What is typed from now on is for a widget that is about to get the focus."""
+        self.colonnade.typeahead.hold_until(lambda: widget.has_focus or widget.has_focus_within)
 
     @property
     def status(self) -> StatusLine:
@@ -214,6 +231,7 @@ class BaseScreen(Screen[None]):
                 self.call_after_refresh(self._session_came)
 
     def _session_came(self) -> None:
+        self._came = True
         self.session_ready()
         if self.colonnade.jobs:
             self.jobs_changed(self.colonnade.jobs)

@@ -96,10 +96,15 @@ class BrowseScreen(BrowseActions):
         """The panel, once it is there."""
         return cast("Preview | None", self._panel("preview"))
 
+    def panels(self) -> list[Widget]:
+        explained = self._explanation
+        lines = list(explained.query("WindowTable")) if explained is not None else []
+        return [*super().panels(), *lines]
+
     def action_next_panel(self, step: int) -> None:
         """To the other panel; where there is no room for both it takes the other's place."""
         alone = self.has_class("-tiny") or (self.has_class("-narrow") and self.has_class("-looking"))
-        if not alone:
+        if not alone or self._explanation is not None:
             super().action_next_panel(step)
             return
         listing = not self.has_class("-list")
@@ -183,6 +188,7 @@ class BrowseScreen(BrowseActions):
             self.mount(picture, after=self.query_one("#panels"))
             self.add_class("-large")
             picture.focus()
+            self.opens(picture)
 
     def on_large_picture_turned(self, event: LargePicture.Turned) -> None:
         self.table.action_move(event.step)

@@ -101,6 +101,7 @@ class EditScreen(QueryScreen):
 
     def action_query(self) -> None:
         self.line.type()
+        self.opens(self.line)
 
     def action_clear(self) -> None:
         self.change("")

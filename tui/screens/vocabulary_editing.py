@@ -82,7 +82,9 @@ class VocabularyEditing(VocabularySaving):
         self.add_class("-editing")
         self._tried = {}
         self.before_form()
-        self.mount(Form(draft, codes), after="#list")
+        form = Form(draft, codes)
+        self.mount(form, after="#list")
+        self.opens(form)
         self.mount(Tries(), after="#form")
         self.call_after_refresh(self._begin_trying, draft)
 

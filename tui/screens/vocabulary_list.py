@@ -87,6 +87,10 @@ class VocabularyList(VocabularyEditing):
         self.read_file()
         self.read_rows()
 
+    @property
+    def takes_keys(self) -> bool:
+        return super().takes_keys and self.work is not None
+
     def resumed(self) -> None:
         if self._stale:
             self.snapshot_changed()

@@ -28,8 +28,9 @@ class HelpPanel(Vertical):
     """Every key of the screen and what it does; `?` or Esc closes it."""
 
     DEFAULT_CSS = """
-    HelpPanel { dock: right; width: 56; max-width: 100%; height: 1fr; background: $panel; margin: 1 0; }
-    BaseScreen.-narrow HelpPanel, BaseScreen.-tiny HelpPanel { width: 100%; }
+    HelpPanel { dock: right; width: 72; max-width: 100%; height: 1fr; background: $panel; margin: 1 0; }
+    BaseScreen.-full HelpPanel { width: 84; }
+    BaseScreen.-narrow HelpPanel, BaseScreen.-tiny HelpPanel { width: 100%; layer: panel; }
     HelpPanel > TextLine { text-style: bold; }
     HelpPanel > WindowTable { background: $panel; }
     """
@@ -69,4 +70,6 @@ def toggle_help(screen: BaseScreen) -> None:
     if panels:
         panels.first().action_close()
     else:
-        screen.mount(HelpPanel(screen, screen.focused))
+        panel = HelpPanel(screen, screen.focused)
+        screen.mount(panel)
+        screen.opens(panel)

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from colonnade.tui.keys import action
+from colonnade.tui.widgets.field import SafeInput
 from colonnade.tui.widgets.line import TextLine
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
@@ -67,13 +68,12 @@ class Prompt(Vertical):
     ) -> None:
         super().__init__(classes="-with-choices" if choices else None)
         self._title, self._then, self._value = title, then, value
-        self._choices, self._check, self._back = choices, check, back
+        self._choices, self._check, self.back = choices, check, back
 
     def compose(self) -> ComposeResult:
         yield TextLine(self._title)
-        field = Input(self._value, select_on_focus=False, compact=True)
-        field.cursor_blink = False
-        yield field
+        # A name that is proposed is replaced by what is typed; a path to go on from is not.
+        yield SafeInput(self._value, select_on_focus=self._choices is None)
         if self._choices is not None:
             table = WindowTable((Column("value", "", 24), Column("words", "")), heading=False)
             table.can_focus = False
@@ -132,6 +132,6 @@ class Prompt(Vertical):
             self.query_one(WindowTable).show(ListSource(rows))
 
     def _end(self) -> None:
-        if self._back is not None and self._back.is_attached:
-            self._back.focus()
+        if self.back is not None and self.back.is_attached:
+            self.back.focus()
         self.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -14,6 +15,8 @@ from colonnade.tui.widgets.cells import fit, text_cells
 __all__ = ["HeaderLine", "StatusLine"]
 
 _SIGNS = {"": "", "warn": "! ", "bad": "!! "}
+_MOST_LINES = 5
+_NARROWEST = 20
 
 
 class HeaderLine(Widget):
@@ -50,7 +53,7 @@ class HeaderLine(Widget):
 
 
 class StatusLine(Widget):
-    """What was just said at the left; a lasting hint at the right."""
+    """What was just said at the left, over several lines if it is long; a lasting hint at the right."""
 
     DEFAULT_CSS = """
     StatusLine { height: 1; width: 1fr; dock: bottom; background: $panel; color: $foreground; }
@@ -65,13 +68,30 @@ class StatusLine(Widget):
         self.kind = ""
         self._hint = "? keys  : actions  q quit"
         self._standing = ""
+        self._lines: tuple[str, ...] = ()
 
     def tell(self, text: str, kind: str = "") -> None:
         """Say something; `kind`: warn or bad, which is said by a sign, too."""
         text = safe(text, limit=2000)
         if (text, kind) != (self.message, self.kind):
             self.message, self.kind = text, kind
+            self._fold()
             self.refresh()
+
+    def on_resize(self) -> None:
+        self._fold()
+
+    def _fold(self) -> None:
+        """Take as many lines as the message needs."""
+        width = self.size.width
+        text = f"{_SIGNS[self.kind]}{self.message}"
+        if width < _NARROWEST or text_cells(text) < width:
+            self._lines = ()
+        else:
+            self._lines = tuple(wrap(text, width - 2, max_lines=_MOST_LINES, placeholder=" …"))
+        height = max(1, len(self._lines))
+        if self.styles.height is None or self.styles.height.value != height:
+            self.styles.height = height
 
     def stand(self, text: str) -> None:
         """What the left shows while nothing was just said."""
@@ -93,13 +113,16 @@ class StatusLine(Widget):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         style = self.rich_style
+        said = style
+        if self.message and self.kind:
+            said = style + self.get_component_rich_style(f"status-line--{self.kind}", partial=True)
+        if self._lines:
+            line = self._lines[y] if y < len(self._lines) else ""
+            return Strip([Segment(fit(f" {line}", width), said)], width)
         left = f" {_SIGNS[self.kind]}{self.message}" if self.message else f" {self._standing}"
         hint = safe(self._hint, limit=300)
         room = width - text_cells(left)
         right = hint + " " if text_cells(hint) + 3 <= room else ""
-        said = style
-        if self.message and self.kind:
-            said = style + self.get_component_rich_style(f"status-line--{self.kind}", partial=True)
         size = width - text_cells(right)
         segments = [Segment(fit(left, size), said)]
         if right:

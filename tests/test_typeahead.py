@@ -1,0 +1,38 @@
+"""Keys that come in one bundle, as over a slow line: each is for what the one before it has opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from app_driving import Terminal, moon_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return moon_store(tmp_path_factory.mktemp("m") / "s")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ("eexyzw", "exyzw"),  # a field that opens with a name that is proposed
+        ("/moooom rocket", "moooom rocket"),
+        (":zqx", "zqx"),
+        ("imoon and not eagle", "moon and not eagle"),
+        ("7smap", "place the images"),  # another screen, and there a prompt with choices
+        ("2aorbiter", "orbiter"),  # a form on a screen that has to read first
+        ("31/comet", "comet"),
+    ],
+)
+def test_a_bundle_of_keys_is_read_one_after_the_other(store: Path, keys: str, shown: str) -> None:
+    with Terminal.on_app("ui", store) as terminal:
+        terminal.wait_for("? keys")
+        terminal.wait_for("hits")
+        terminal.press(keys)
+        terminal.wait_for(shown)
+        assert terminal.text.count("Write ") == (keys[0] == "e"), "one question at a time"
+        for _ in range(3):
+            terminal.press("\x1b")
+        assert "Write " not in terminal.text, "what is open closes"
