@@ -17,6 +17,7 @@ from colonnade.engine.vocabulary_model import Rule
 from colonnade.tui.keys import action
 from colonnade.tui.safe import safe
 from colonnade.tui.screens.vocabulary_draft import Draft, Wording
+from colonnade.tui.widgets.field import SafeInput
 from colonnade.tui.widgets.line import TextLine
 from colonnade.tui.widgets.window_table import Cell, Column, ListSource, WindowTable
 
@@ -30,21 +31,13 @@ _WORDS = {
 }
 
 
-class Field(Input):
+class Field(SafeInput):
     """A field of one line; what it holds may come from outside."""
 
     DEFAULT_CSS = """
     Field { height: 1; border: none; padding: 0; background: $surface; width: 1fr; }
     Field:focus { border: none; background: $boost; }
     """
-
-    def __init__(self, value: str, *, id: str, placeholder: str = "") -> None:
-        super().__init__(value, id=id, placeholder=placeholder, select_on_focus=False, compact=True)
-        self.cursor_blink = False
-
-    @property
-    def _value(self) -> Text:
-        return Text(safe(self.value, limit=len(self.value) + 1), no_wrap=True, overflow="ignore", end="")
 
 
 class Prompts(TextArea):
