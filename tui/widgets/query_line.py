@@ -246,10 +246,9 @@ def caret_line(message: str, place: int, width: int) -> str:
 
 
 def _field(text: str, width: int) -> Input:
-    from textual.widgets import Input
+    from colonnade.tui.widgets.field import SafeInput
 
-    field = Input(text, select_on_focus=False, compact=True)
-    field.cursor_blink = False
+    field = SafeInput(text)
     field.styles.width = width
     field.styles.height = 1
     field.styles.margin = (0, 0, 0, len(_SIGN))
