@@ -33,7 +33,7 @@ def result_columns(hits: Hits | Ranked) -> tuple[Column, ...]:
             continue
         kind = kind.partition("(")[0]
         number = kind in _WIDTHS and kind != "TIMESTAMP"
-        width = 0 if name == "path" else max(_WIDTHS.get(kind, 12), min(len(name) + 1, 16))
+        width = 0 if name == "path" else max(_WIDTHS.get(kind, 12), min(len(name) + 1, 9 if number else 16))
         columns.append(
             Column(
                 name,

@@ -150,6 +150,7 @@ class QueryScreen(BaseScreen):
     def _show_hits(self, hits: Hits, row: int) -> None:
         self.hits, self.ranked = hits, None
         self.line.clear_fault()
+        self.line.instead(None)
         self.line.result(f"{hits.count:,} hits  {1000 * hits.seconds:,.0f} ms")
         self.table.show(hits, result_columns(hits), row=row, sort=shown_sort(hits.sort))
         self._show_conditions()
@@ -161,8 +162,9 @@ class QueryScreen(BaseScreen):
         """Show what is nearest to words or to a picture, until Esc or another query."""
         self.ranked = ranked
         self.line.result(f"{ranked.count:,} nearest  {1000 * ranked.seconds:,.0f} ms")
+        self.line.instead(f"{ranked.text}, of all images; Esc: back to the query")
         self.table.show(ranked, result_columns(ranked))
-        self.say(f"{ranked.text}; Esc: back to the query")
+        self.status.clear()
         self.table.focus()
 
     def _not_found(self, error: Exception) -> None:

@@ -38,6 +38,14 @@ def condition_text(condition: Condition | None, thresholds: tuple[float, float] 
     return _WORDS.get(condition.operator, condition.operator)
 
 
+def _columns(counted: str) -> tuple[Column, ...]:
+    return (
+        Column("code", "attribute"),
+        Column("count", counted, 9, "right"),
+        Column("condition", "ask", 4, "right"),
+    )
+
+
 class AttributeList(WindowTable):
     """One row an attribute. `left` and `right` move its threshold in the query, `space` cycles its condition."""
 
@@ -63,12 +71,7 @@ class AttributeList(WindowTable):
         code: str
 
     def __init__(self, *, id: str | None = None) -> None:
-        columns = (
-            Column("code", "attribute"),
-            Column("count", "images", 9, "right"),
-            Column("condition", "ask", 4, "right"),
-        )
-        super().__init__(columns, id=id, empty="no attributes yet: 2 adds one")
+        super().__init__(_columns("images"), id=id, empty="no attributes yet: 2 adds one")
         self._rows: Sequence[AttributeRow] = ()
         self._conditions: Mapping[str, Condition] = {}
         self._facets: Mapping[str, int] | None = None
@@ -100,17 +103,20 @@ class AttributeList(WindowTable):
         wanted = code or self.code
         self._rows = self._rows if rows is None else rows
         self._conditions = self._conditions if conditions is None else conditions
+        counted_anew = (facets is None) != (self._facets is None)
         self._facets = facets
         values = [self._values(row) for row in self._rows]
         if (
             code is None
+            and not counted_anew
             and len(values) == self.count
             and all(a[-1] == b[-1] for a, b in zip(values, self._all(), strict=True))
         ):
             self._replace(values)
             return
         place = next((n for n, row in enumerate(self._rows) if row.code == wanted), 0)
-        self.show(ListSource(values), row=place)
+        columns = _columns("images" if facets is None else "of these") if counted_anew else None
+        self.show(ListSource(values), columns, row=place)
 
     def _all(self) -> Sequence[tuple[Any, ...]]:
         return self._source.rows if isinstance(self._source, ListSource) else ()

@@ -65,6 +65,7 @@ class QueryLine(Widget):
         super().__init__(id=id)
         self._text = ""
         self._result = ""
+        self._instead: str | None = None
         self._fault: tuple[str, int] | None = None
         self._start = 0
         self._options: tuple[str, ...] = ()
@@ -126,6 +127,12 @@ class QueryLine(Widget):
         if self._fault is not None:
             self._fault = None
             self._redraw(1)
+            self._redraw(0)
+
+    def instead(self, text: str | None) -> None:
+        """What the results below come from, where that is not the expression."""
+        if text != self._instead:
+            self._instead = text
             self._redraw(0)
 
     def result(self, text: str) -> None:
@@ -205,10 +212,13 @@ class QueryLine(Widget):
         width = self.size.width
         style = self.rich_style
         text, kind = (self._text, style) if self._text else (_EMPTY, self._style("dim"))
-        size = self._field_width
+        if self._instead is not None:
+            text, kind = self._instead, self._style("result")
         right = self._result
-        if self._fault is not None and self.size.height == 1:
-            right = "!! " + self._fault[0]
+        if self._fault is not None:
+            before = right.partition("  ")[0]
+            right = "!! " + self._fault[0] if self.size.height == 1 else before and f"before: {before}"
+        size = self._field_width if self.is_typing else max(8, width - len(_SIGN) - text_cells(right) - 2)
         segments = [
             Segment(_SIGN, style),
             Segment(fit(text, size), kind),
