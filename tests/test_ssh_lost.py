@@ -22,7 +22,7 @@ from colonnade.engine.demo.files import demo_vocabulary
 from colonnade.engine.jobs import JobRecord, list_jobs
 from colonnade.engine.store import Store
 
-DOWN, ENTER, SUSPEND = "\x1b[B", "\r", "\x1a"
+DOWN, ENTER, ESCAPE, SUSPEND = "\x1b[B", "\r", "\x1b", "\x1a"
 ADDING = """
 import sys, time
 from pathlib import Path
@@ -91,6 +91,13 @@ def verified(store: Path) -> None:
 def test_a_killed_job_can_go_on_and_a_lost_line_stops_no_job(server: Server, demo: Path) -> None:
     with Line(server.command("colonnade", "ui", demo)) as line:
         line.sees("0 hits|no image")
+        line.goes("2", "vocabulary", "lunar_surface")
+        line.hits("a", "a new attribute")
+        line.types("liftoff")
+        for text in ("", "", "", "", "a rocket with fire below it"):
+            line.press(DOWN, 0.1)
+            line.types(text)
+        line.hits(ESCAPE, "> liftoff .*new")
         line.goes("7", "jobs", "what is stale: nothing")
         line.hits("p", "what is stale: r does it")
         line.hits("r", "» running +sync")
@@ -103,14 +110,11 @@ def test_a_killed_job_can_go_on_and_a_lost_line_stops_no_job(server: Server, dem
         job = newest(demo)
         assert job.id != first.id
 
-        line.goes("2", "vocabulary", "lunar_surface")
-        line.hits("a", "a new attribute")
-        line.types("liftoff")
-        for text in ("", "", "", "", "a rocket with fire below it"):
-            line.press(DOWN, 0.1)
-            line.types(text)
-        line.sees("rocket with fire below it")
-        assert apps(demo)
+        line.goes("2", "vocabulary", "> liftoff .*new")
+        line.hits("e", "edit liftoff")
+        line.types(" at night")
+        line.sees("below it at night")
+        assert apps(demo) and newest(demo).state == "running"
         server.cut()
         assert line.ended(30) == 255
         wait(lambda: not apps(demo), "the app ends", 10)
@@ -123,6 +127,8 @@ def test_a_killed_job_can_go_on_and_a_lost_line_stops_no_job(server: Server, dem
         line.sees("40 hits")
         line.goes("2", "vocabulary", "edits of last time that were not saved: v shows them")
         line.hits("v", "[+].*code: liftoff")
+        line.press("\t")
+        line.hits("G", "[+].*below it at night")
 
 
 @pytest.mark.slow
