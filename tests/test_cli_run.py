@@ -208,6 +208,16 @@ def test_damaged_scores_can_be_made_anew(tmp_path: Path) -> None:
     )
 
 
+def test_tag_derives_what_follows_where_it_is_told_to(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    assert colonnade("vocab", "edit", "sun", "--description", "the Sun", "-s", store.path).returncode == 0
+    tagged = colonnade("tag", "--derive", "-s", store.path)
+    assert (tagged.returncode, tagged.stdout.split()[0]) == (0, "sun")
+    assert "bodies" in tagged.stdout.split()
+    assert colonnade("plan", "-s", store.path).returncode == 0
+
+
 def test_status_counts_images_without_a_score_as_unknown(tmp_path: Path) -> None:
     store = make_store(tmp_path, images=2)
     assert colonnade("sync", "-s", store.path).returncode == 0

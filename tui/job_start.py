@@ -103,7 +103,9 @@ def _running_record(store: Path, words: tuple[str, ...]) -> JobRecord | None:
     """A job of the same command that runs, whoever started it; two with different codes may run side by side."""
     for record in list_jobs(store):
         if record.state == "running" and record.command[:1] == words[:1]:
-            mine, theirs = set(words[1:]), set(record.command[1:])
+            mine, theirs = (
+                {word for word in command[1:] if not word.startswith("-")} for command in (words, record.command)
+            )
             if not mine or not theirs or mine & theirs:
                 return record
     return None

@@ -221,18 +221,27 @@ CodesArgument = Annotated[
 ]
 
 
-def tag(codes: CodesArgument = None, store: StoreOption = None, force: ForceOption = False) -> None:
+def tag(
+    codes: CodesArgument = None,
+    store: StoreOption = None,
+    force: ForceOption = False,
+    derive: Annotated[
+        bool, typer.Option("--derive", help="Afterwards derive what follows by rules, as `derive` does.")
+    ] = False,
+) -> None:
     """Score stored embeddings for the attributes that are stale or missing; decodes no image.
 
     Example: colonnade tag earth moon
     """
+    from colonnade.engine.derive_run import derive_attributes
     from colonnade.engine.tag import tag as run_tag
 
     opened = open_store(store)
     if opened.settings.active is None:
         say("there are no embeddings yet: colonnade sync, or colonnade import embeddings")
         return
-    with _job(opened, ["tag", *(codes or ())]) as (_, narrator):
+    written: Sequence[str] = ()
+    with _job(opened, ["tag", *(codes or ()), *(["--derive"] if derive else [])]) as (_, narrator):
         outcome = run_tag(
             opened,
             codes=codes or None,
@@ -241,7 +250,12 @@ def tag(codes: CodesArgument = None, store: StoreOption = None, force: ForceOpti
             on_conflict=narrator.say,
             say=narrator.say,
         )
+        if derive:
+            narrator.progress("derive", 0, 0, 0)
+            written = derive_attributes(opened, on_conflict=narrator.say)
     _list_codes(outcome.attributes, "scored")
+    if written:
+        _list_codes(written, "derived")
 
 
 def derive(codes: CodesArgument = None, store: StoreOption = None, force: ForceOption = False) -> None:

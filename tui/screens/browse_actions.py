@@ -170,7 +170,7 @@ class BrowseActions(EditScreen):
         if code is None:
             return
         derived = {row.code for row in self.attributes if row.derived}
-        self._start(("derive", code) if code in derived else ("tag", code))
+        self._start(("derive", code) if code in derived else ("tag", code, "--derive"))
 
     def _start(self, words: tuple[str, ...]) -> None:
         session = self.session

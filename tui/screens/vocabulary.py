@@ -142,13 +142,20 @@ class VocabularyScreen(VocabularyActions):
         if not editor:
             self.warn(f"set EDITOR to open it from here; or edit {path}, line {line}: the list follows")
             return
+        fault: Exception | None = None
         try:
+            words = [*shlex.split(editor), f"+{line}", str(path)]
             with self.app.suspend():
-                subprocess.run([*shlex.split(editor), f"+{line}", str(path)], check=False)
+                try:
+                    subprocess.run(words, check=False)
+                except (OSError, ValueError) as error:  # caught in here: else the terminal is not taken back
+                    fault = error
         except SuspendNotSupported:
             self.warn(f"no editor can be opened here; edit {path}, line {line}: the list follows")
-        except (OSError, ValueError) as error:
-            self.fail(f"{editor}: {error}; edit {path}, line {line}")
+        except ValueError as error:
+            fault = error
+        if fault is not None:
+            self.fail(f"{editor}: {fault}; edit {path}, line {line}")
         self.read_file()
 
     # tagging
@@ -156,7 +163,7 @@ class VocabularyScreen(VocabularyActions):
     def action_tag(self) -> None:
         """Tag what is stale as saved; where only rules are, derive."""
         stale = [row for row in self.rows.values() if row.state.startswith(("stale", "not scored"))]
-        words = ("derive",) if stale and all(row.derived for row in stale) else ("tag",)
+        words = ("derive",) if stale and all(row.derived for row in stale) else ("tag", "--derive")
         unsaved = self.work is not None and self.work.is_changed
         self.say(f"starting {words[0]}{' of what is saved; ^S saves the rest' if unsaved else ''} ...")
         start = partial(self.session.start_job, words)
@@ -175,13 +182,7 @@ class VocabularyScreen(VocabularyActions):
             if before == "running" and record.state != "running" and self.is_current:
                 said = f": {record.message}" if record.message else ""
                 done = record.state == "done"
-                stale = any(row.derived and row.state.startswith("stale") for row in self.rows.values())
-                more = (
-                    "; t derives what follows by rules"
-                    if done and record.command[:1] == ("tag",) and stale
-                    else ""
-                )
-                (self.say if done else self.warn)(f"{' '.join(record.command)} {record.state}{said}{more}")
+                (self.say if done else self.warn)(f"{' '.join(record.command)} {record.state}{said}")
         self._job_told = {record.id: record.state for record in records}
         running = next((one for one in records if one.state == "running"), None)
         if running is not None:
