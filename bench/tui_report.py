@@ -79,7 +79,9 @@ def app_lines(figures: AppFigures, rivals: Sequence[Rival], *, narrow: bool, idl
     ]
     if figures.typed.seconds is not None:
         lines.append(Line("  last key typed to the count", 1000 * figures.typed.seconds, "ms"))
-    lines.append(Line(f"idle for {idle:.0f} s", figures.idle_bytes / idle, "B/s", 0.0))
+    lines.append(
+        Line(f"idle for {idle:.0f} s", figures.idle_bytes / idle, "B/s", 0.0, [one.idle for one in rivals])
+    )
     lines.append(
         Line("memory", memory.now, "MB", MEMORY_MB, [one.memory and one.memory.now for one in rivals])
     )

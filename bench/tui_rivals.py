@@ -15,6 +15,7 @@ from tui_terminal import Memory, Size, Terminal, marked_row
 
 __all__ = ["Case", "Rival", "measure_datatable", "measure_harlequin"]
 
+_IDLE_SECONDS = 5.0
 _F5, _F10, _CTRL_A, _CTRL_J = "\x1b[15~", "\x1b[21~", "\x01", "\n"
 
 
@@ -44,6 +45,8 @@ class Rival:
     rows: float | None = None
     """Seconds until rows are there; of harlequin from when the query is run."""
     moves: Moves | None = None
+    idle: float | None = None
+    """Bytes a second without a key."""
     memory: Memory | None = None
     notes: tuple[str, ...] = ()
 
@@ -58,7 +61,8 @@ def measure_datatable(case: Case) -> Rival:
             held, images = terminal.memory().now, case.conditions.images
             note = f"none of {images:,} rows after {case.patience:.0f} s, {held:,.0f} MB by then: given up"
             return Rival(name, notes=(note,))
-        return Rival(name, rows.seconds, rows.seconds, move(terminal, case.keys), terminal.memory())
+        moves = move(terminal, case.keys)
+        return Rival(name, rows.seconds, rows.seconds, moves, _idle(terminal), terminal.memory())
 
 
 def measure_harlequin(case: Case, program: str | None) -> Rival:
@@ -93,7 +97,13 @@ def measure_harlequin(case: Case, program: str | None) -> Rival:
         if marked_row(terminal.screen) is None:
             note = f"no cursor in its rows: {_words(terminal)}"
             return Rival(name, frame.seconds, rows.seconds, memory=terminal.memory(), notes=(note,))
-        return Rival(name, frame.seconds, rows.seconds, move(terminal, case.keys), terminal.memory())
+        moves = move(terminal, case.keys)
+        return Rival(name, frame.seconds, rows.seconds, moves, _idle(terminal), terminal.memory())
+
+
+def _idle(terminal: Terminal) -> float:
+    terminal.settle(1.0, 5.0)
+    return terminal.listen(_IDLE_SECONDS) / _IDLE_SECONDS
 
 
 def _panes(screen: pyte.Screen) -> bool:

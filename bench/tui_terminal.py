@@ -27,6 +27,8 @@ __all__ = ["Answer", "Memory", "Size", "Terminal", "marked_row"]
 Size = tuple[int, int]
 """Columns and lines."""
 Shows = Callable[[pyte.Screen], bool]
+_NEVER_QUIET = 5.0
+"""Seconds after which a program that goes on sending (a cursor that blinks) is looked at all the same."""
 _FRAME_GAP = 0.005
 """A frame reaches the reader in pieces; pieces that follow each other sooner than this are one frame."""
 
@@ -164,7 +166,7 @@ class Terminal:
         end = since + patience
         size, last = 0, since
         while True:
-            chunks = self._collect(quiet, end)
+            chunks = self._collect(quiet, min(end, time.perf_counter() + _NEVER_QUIET))
             for number, (arrived, data) in enumerate(chunks):
                 self._stream.feed(data)
                 size, last = size + len(data), arrived
@@ -195,12 +197,14 @@ class Terminal:
 
 def marked_row(screen: pyte.Screen) -> int | None:
     """The number in the name of the image whose row looks unlike the others: that of the cursor."""
-    rows = []
+    named = []
     for y, line in enumerate(screen.display):
         place = line.find(".jpg")
         if place >= 7 and line[place - 7 : place].isdigit():
             cell = screen.buffer[y][place - 1]
-            rows.append((int(line[place - 7 : place]), (cell.fg, cell.bg, cell.reverse)))
+            named.append((place, int(line[place - 7 : place]), (cell.fg, cell.bg, cell.reverse)))
+    columns = Counter(place for place, _, _ in named).most_common(1)
+    rows = [(number, look) for place, number, look in named if place == columns[0][0]]  # no other panel's
     looks = Counter(look for _, look in rows)
     single = [number for number, look in rows if looks[look] == 1]
     return single[0] if len(looks) > 1 and len(single) == 1 else None
