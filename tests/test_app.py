@@ -226,6 +226,20 @@ def test_alone_in_a_store_it_opens_the_app_elsewhere_it_helps(store: Path, tmp_p
         terminal.wait_for("Open the terminal app.")
 
 
+def test_an_editor_that_cannot_be_started_is_told_and_keys_still_act(store: Path, tmp_path: Path) -> None:
+    environment = {"EDITOR": str(tmp_path / "no-such-editor"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    with Terminal.on_app("ui", store, columns=160, environment=environment) as terminal:
+        terminal.wait_for("3,000 hits")
+        terminal.press("2")
+        terminal.wait_for("> earth")
+        terminal.press("E")
+        terminal.wait_for("no-such-editor")
+        terminal.press(DOWN)
+        terminal.wait_for("> moon")
+        terminal.press("q")
+        assert terminal.ended() == 0
+
+
 def test_without_a_terminal_it_says_so(store: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "colonnade.tui.cli", "ui", str(store)],
