@@ -1,56 +1,43 @@
 """Simulated reviewers on real CLIP embeddings: what 5, 10, 20, 50 labels an attribute are worth, and what audits say.
 
-    python bench/review.py [--seeds N] [--every N]
+    python bench/review.py [--seeds N] [--every N] [--jobs N]
 
 Macro-F1 of the accepted images over the attributes with three positives or more, accepted by the cut alone: an answer
-moves the cut and decides no image by itself. Two axes: the contrast margin E85 by itself, with a logistic scale fitted
-on other attributes and the valley's cut; and the shipped `auto` fit. Needs ../shared/data beside the repository.
+moves the cut and decides no image by itself. A slipping reviewer is wrong at a second look as often as at the first.
+Two axes: the contrast margin E85 by itself, with a logistic scale fitted on other attributes and the valley's cut; and
+the shipped `auto` fit. Needs ../shared/data beside the repository.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import partial
 
 import numpy as np
-import pyarrow.parquet as pq
+from review_axes import COLLECTIONS, DATA, Attribute, Axes, axes
+from threadpoolctl import threadpool_limits
 
-from colonnade.engine.auto_axis import log_odds
-from colonnade.engine.auto_fit import fit_auto, image_spread
-from colonnade.engine.background_stats import Background, background_stats
 from colonnade.engine.errors import InputError
 from colonnade.engine.label_audit import audit, draw
-from colonnade.engine.label_fit import fit_labels, slip_probabilities
+from colonnade.engine.label_fit import fit_labels, ready
 from colonnade.engine.label_precision import cut_for_precision
-from colonnade.engine.review_choice import choose_image
-from colonnade.engine.settings import Model
+from colonnade.engine.review_choice import choose_image, doubtful_answer
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-COLLECTIONS = ("all", "fine_dogs", "fine_birds_reptiles", "fine_mammals", "fine_all")
 BUDGETS = (5, 10, 20, 50)
 AUDITS = (10, 20, 50)
-_MODEL = Model("vit-b-32", "", 512, 100.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Attribute:
-    """One attribute in one collection; images of ignored classes are left out."""
+class Looks(Enum):
+    """What second looks at doubtful answers are counted as."""
 
-    code: str
-    x: np.ndarray
-    """float64 [n], log odds minus the cut of the fit without labels."""
-    present: np.ndarray
-    """bool [n]."""
-    no_signal: bool = False
-
-
-Axes = dict[str, list[Attribute]]
-"""Collection -> its attributes with three positives or more."""
+    NONE, BESIDES, WITHIN = range(3)
 
 
 def main() -> None:
@@ -59,6 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=1, help="reviewers of each kind (1)")
     parser.add_argument("--every", type=int, default=1, help="take every so-many-th attribute only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (one a core)")
     options = parser.parse_args()
     if not (DATA / "calibration").is_dir():
         sys.exit(f"{DATA}: not there; this benchmark needs real CLIP embeddings")
@@ -66,9 +54,10 @@ def main() -> None:
     margin, auto = axes()
     margin, auto = ({name: some[:: options.every] for name, some in axis.items()} for axis in (margin, auto))
     print(f"axes made in {time.perf_counter() - started:.0f} s", flush=True)
-    for title, axis in (("margin axis E85", margin), ("axis of `auto`, as shipped", auto)):
-        print(f"\n{title}: macro-F1, {', '.join(COLLECTIONS)}")
-        review_table(axis, options.seeds)
+    with ProcessPoolExecutor(options.jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
+        for title, axis in (("margin axis E85", margin), ("axis of `auto`, as shipped", auto)):
+            print(f"\n{title}: macro-F1, {', '.join(COLLECTIONS)}")
+            review_table(axis, options.seeds, pool)
     after = labelled(auto, 20)
     for title, axis in (("`auto` without labels", auto), ("`auto` and 20 labels", after)):
         print(f"\naudits, {title}: coverage and mean width of 90 % intervals")
@@ -78,94 +67,137 @@ def main() -> None:
     print(f"\n{time.perf_counter() - started:.0f} s")
 
 
-def review_table(axis: Axes, seeds: int) -> None:
-    marks = (0, *BUDGETS)
-    print(f"{'reviewer':<44}" + "".join(f"{mark:>8}" for mark in marks))
-    honest, apart, apart_before = tables(axis, marks, seeds, wrong=0.0)
-    mean = honest.mean(axis=0)
-    row("never wrong", mean)
-    for name, values in zip(COLLECTIONS, honest, strict=True):
+def review_table(axis: Axes, seeds: int, pool: Executor) -> None:
+    print(f"{'reviewer':<50}" + "".join(f"{mark:>8}" for mark in (0, *BUDGETS)))
+    plain, apart, before, _, waiting = tables(axis, seeds, pool, wrong=0.0)
+    row("never wrong", plain.mean(axis=0))
+    for name, values in zip(COLLECTIONS, plain, strict=True):
         row(f"  {name}", values)
-    row("  gain over no labels", mean - mean[0])
-    for title, again in (("10 % wrong answers", False), ("10 % wrong, a fifth looked at again", True)):
-        slipping = tables(axis, marks, seeds, wrong=0.1, again=again)[0].mean(axis=0)
-        row(title, slipping)
-        row("  lost to wrong answers", mean - slipping)
+    row("  where too few answers move no cut", waiting.mean(axis=0))
     row("never wrong, labelled images left out", np.nanmean(apart, axis=0))
-    row("  the same images without labels", np.nanmean(apart_before, axis=0))
+    row("  the same images without labels", np.nanmean(before, axis=0))
+    for title, looks in (
+        ("no second looks", Looks.NONE),
+        ("second looks besides the budget (the product)", Looks.BESIDES),
+        ("second looks within the budget", Looks.WITHIN),
+    ):
+        print(title)
+        found = [tables(axis, seeds, pool, wrong=wrong, looks=looks) for wrong in (0.0, 0.1)]
+        right, slipping = (everything.mean(axis=0) for everything, *_ in found)
+        row("  never wrong", right)
+        row("  10 % wrong answers", slipping)
+        row("    lost to wrong answers", right - slipping)
+        row("    lost against never wrong and no second looks", plain.mean(axis=0) - slipping)
+        row("  gain over no labels, never wrong", right - right[0])
+        if looks != Looks.NONE:
+            row("  second looks, never wrong", found[0][3].mean(axis=0))
+            row("  second looks, 10 % wrong", found[1][3].mean(axis=0))
     best = [np.mean([best_f1(attribute) for attribute in axis[name]]) for name in COLLECTIONS]
-    print(f"{'best cut of each attribute (oracle)':<44}{np.mean(best):8.3f}", flush=True)
+    print(f"{'best cut of each attribute (oracle)':<50}{np.mean(best):8.3f}", flush=True)
 
 
 def tables(
-    axis: Axes, marks: Sequence[int], seeds: int, *, wrong: float, again: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Macro-F1 [collection, mark]: of all images; of those that are not labelled; and of these without labels."""
-    runs = [[scores(axis[name], marks, wrong, again, seed) for name in COLLECTIONS] for seed in range(seeds)]
-    everything, apart, before = np.moveaxis(np.mean(runs, axis=0), 1, 0)
-    return everything, apart, before
+    axis: Axes, seeds: int, pool: Executor, *, wrong: float, looks: Looks = Looks.NONE
+) -> tuple[np.ndarray, ...]:
+    """[collection, mark] each: macro-F1 of all images; of those that are not labelled; of these without labels; how
+    many second looks there were; macro-F1 of all images where the cut waits for two labels of each kind or ten in all.
+    """
+    work = partial(scores, wrong=wrong, looks=looks, seeds=seeds)
+    runs = [np.stack(list(pool.map(work, axis[name], chunksize=4))) for name in COLLECTIONS]
+    return tuple(np.moveaxis(np.array([_means(run) for run in runs]), 1, 0))
+
+
+def _means(run: np.ndarray) -> np.ndarray:
+    """Means [5, mark] over attributes, of those that have a number."""
+    count = (~np.isnan(run)).sum(axis=0)
+    return np.asarray(np.where(count, np.nansum(run, axis=0) / np.maximum(count, 1), np.nan))
 
 
 def row(title: str, values: Sequence[float] | np.ndarray) -> None:
-    print(f"{title:<44}" + "".join(f"{value:8.3f}" for value in values), flush=True)
+    print(f"{title:<50}" + "".join(f"{value:8.3f}" for value in values), flush=True)
 
 
-def scores(
-    attributes: Sequence[Attribute], marks: Sequence[int], wrong: float, again: bool, seed: int
-) -> np.ndarray:
-    """Macro-F1 [3, mark] as in `tables`; where labels are left out, of attributes that keep three positives."""
-    found: list[list[list[float]]] = [[[] for _ in marks] for _ in range(3)]
-    for attribute in attributes:
-        for mark, cut, asked in review(attribute, marks, wrong, seed, again=again):
-            at = marks.index(mark)
-            found[0][at].append(f1(attribute.x >= cut, attribute.present))
+def scores(attribute: Attribute, *, wrong: float, looks: Looks, seeds: int) -> np.ndarray:
+    """[5, mark] as in `tables`; where labels are left out, NaN for fewer than three positives."""
+    found = np.full((seeds, 5, 1 + len(BUDGETS)), np.nan)
+    for seed in range(seeds):
+        for at, given in enumerate(review(attribute, (0, *BUDGETS), wrong, seed, looks=looks)):
             kept = np.ones(len(attribute.x), dtype=bool)
-            kept[asked] = False
+            kept[given.asked] = False
             x, present = attribute.x[kept], attribute.present[kept]
+            without, cut = cut_of(attribute, Answers()), cut_of(attribute, given)
+            found[seed, 0, at] = f1(attribute.x >= cut, attribute.present)
+            found[seed, 3, at] = sum(given.twice)
+            found[seed, 4, at] = f1(attribute.x >= (cut if given.ready else without), attribute.present)
             if present.sum() >= 3:
-                found[1][at].append(f1(x >= cut, present))
-                found[2][at].append(f1(x >= cut_of(attribute, [], []), present))
-    return np.array([[np.mean(values) if values else np.nan for values in one] for one in found])
+                found[seed, 1, at] = f1(x >= cut, present)
+                found[seed, 2, at] = f1(x >= without, present)
+    return np.asarray(found.mean(axis=0))
+
+
+@dataclass
+class Answers:
+    """A reviewer's answers in the order in which images were first asked about."""
+
+    asked: list[int] = field(default_factory=list)
+    present: list[bool] = field(default_factory=list)
+    twice: list[bool] = field(default_factory=list)
+    last: int = 0
+    """Which was given last."""
+
+    def of(self, attribute: Attribute) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(x, present, sure), as for `fit_labels`."""
+        return attribute.x[self.asked], np.array(self.present, dtype=bool), np.array(self.twice, dtype=bool)
+
+    @property
+    def ready(self) -> bool:
+        return ready(sum(self.present), len(self.present) - sum(self.present))
+
+    def doubtful(self, attribute: Attribute) -> int | None:
+        """The answer that is asked for again, as `Review` does it."""
+        x, present, sure = self.of(attribute)
+        return doubtful_answer(x, present, sure, ~sure & (np.arange(len(x)) != self.last))
 
 
 def review(
-    attribute: Attribute, marks: Sequence[int], wrong: float, seed: int, *, again: bool = False
-) -> Iterator[tuple[int, float, list[int]]]:
-    """(labels, the cut they give, the labelled images) at each mark, of a reviewer who follows the policy."""
+    attribute: Attribute, marks: Sequence[int], wrong: float, seed: int, *, looks: Looks = Looks.NONE
+) -> Iterator[Answers]:
+    """The answers at each mark, of a reviewer who follows the policy; where images are fewer, all of them."""
     generator = np.random.default_rng([seed, *attribute.code.encode()])
     open_ = np.ones(len(attribute.x), dtype=bool)
-    asked: list[int] = []
-    answers: list[bool] = []
-    for count in range(max(marks) + 1):
-        if count in marks:
-            if again:
-                answers = second_looks(attribute, asked, answers, wrong, generator)
-            yield count, cut_of(attribute, asked, answers), asked
-        fit = fit_labels(attribute.x[asked], np.array(answers, dtype=bool))
-        chosen = choose_image(attribute.x, open_, fit, seed=f"{attribute.code} {seed} {count}")
-        if chosen is None:
-            return
-        open_[chosen.index] = False
-        asked.append(chosen.index)
-        answers.append(bool(attribute.present[chosen.index]) ^ bool(generator.random() < wrong))
+    given = Answers()
+    waiting = list(marks)
+    while waiting:
+        look = given.doubtful(attribute) if looks != Looks.NONE and given.asked else None
+        again = sum(given.twice)
+        spent = len(given.asked) + (again if looks == Looks.WITHIN else 0)
+        if spent >= waiting[0] and (look is None or looks == Looks.WITHIN):
+            yield given
+            del waiting[0]
+            continue
+        if look is None:
+            x, present, sure = given.of(attribute)
+            seed_of = f"{attribute.code} {seed} {len(given.asked)}"
+            chosen = choose_image(attribute.x, open_, fit_labels(x, present, sure=sure), seed=seed_of)
+            if chosen is None:
+                yield from [given] * len(waiting)
+                return
+            open_[chosen.index] = False
+            look = len(given.asked)
+            given.asked.append(chosen.index)
+            given.present.append(False)
+            given.twice.append(False)
+        else:
+            given.twice[look] = True
+        given.last = look
+        given.present[look] = bool(attribute.present[given.asked[look]]) ^ bool(generator.random() < wrong)
 
 
-def second_looks(
-    attribute: Attribute, asked: list[int], answers: list[bool], wrong: float, generator: np.random.Generator
-) -> list[bool]:
-    """The answers, with the most doubtful fifth of them given anew."""
-    doubts = slip_probabilities(attribute.x[asked], np.array(answers, dtype=bool))
-    given = list(answers)
-    for row in np.argsort(-doubts, kind="stable")[: len(asked) // 5]:
-        given[row] = bool(attribute.present[asked[row]]) ^ bool(generator.random() < wrong)
-    return given
-
-
-def cut_of(attribute: Attribute, asked: Sequence[int], answers: Sequence[bool]) -> float:
-    said = np.array(answers, dtype=bool)
-    if not asked:
+def cut_of(attribute: Attribute, given: Answers) -> float:
+    if not given.asked:
         return np.inf if attribute.no_signal else 0.0
-    return fit_labels(attribute.x[list(asked)], said, collection=attribute.x).delta
+    x, present, sure = given.of(attribute)
+    return fit_labels(x, present, sure=sure, collection=attribute.x).delta
 
 
 def f1(accepted: np.ndarray, present: np.ndarray) -> float:
@@ -181,9 +213,9 @@ def labelled(axis: Axes, budget: int) -> Axes:
     """The axis with its cuts where so many labels put them."""
     return {
         name: [
-            replace(attribute, x=attribute.x - cut, no_signal=False)
+            replace(attribute, x=attribute.x - cut_of(attribute, given), no_signal=False)
             for attribute in attributes
-            for _, cut, _ in review(attribute, (budget,), 0.0, 0)
+            for given in review(attribute, (budget,), 0.0, 0, looks=Looks.BESIDES)
         ]
         for name, attributes in axis.items()
     }
@@ -274,91 +306,6 @@ def precision_table(axis: Axes) -> None:
             f"{target:<10}{len(rows):>8}{refused:>9}{true:>8.3f}{reached:>9.2f}{covered:>10.3f}{recalled:>17.3f}",
             flush=True,
         )
-
-
-def vectors(name: str) -> tuple[np.ndarray, list[object]]:
-    """(unit vectors float32 [n, D], labels or class names)."""
-    table = pq.read_table(DATA / "clip_vit_b32" / f"{name}.parquet")
-    found = np.stack(table["embedding"].to_numpy()).astype(np.float32)
-    column = "label" if "label" in table.column_names else "class"
-    return found / np.linalg.norm(found, axis=1, keepdims=True), table[column].to_pylist()
-
-
-def axes() -> tuple[Axes, Axes]:
-    """(the margin axis, the axis of `auto`) of every collection."""
-    told = json.loads((DATA / "calibration" / "collections.json").read_text())
-    images = {name: vectors(name) for name in ("imagenet_images", "cifar10_images")}
-    lvis, phrases = vectors("lvis_text")
-    texts = {"lvis": lvis, "imagenet": vectors("imagenet_text")[0]}
-    background = Background(tuple(str(phrase) for phrase in phrases), lvis)
-    margins: Axes = {}
-    auto: Axes = {}
-    for name, collection in told["collections"].items():
-        embeddings, labels = images[collection["images"]]
-        rows = slice(None) if collection["rows"] == "all" else np.array(collection["rows"])
-        embeddings, shown = embeddings[rows], np.array(labels)[rows]
-        stats, spread = background_stats(embeddings, background, _MODEL), image_spread(embeddings)
-        competing = _MODEL.logit_scale * embeddings @ lvis.T
-        strongest = np.argpartition(-competing, 100, axis=1)[:, :100]
-        strongest = np.take_along_axis(
-            strongest, np.argsort(-np.take_along_axis(competing, strongest, axis=1), axis=1), axis=1
-        )
-        margins[name], auto[name] = [], []
-        for code, attribute in told["attribute_sets"][collection["attributes"]].items():
-            present = np.isin(shown, attribute["positives"])
-            kept = present | ~np.isin(shown, attribute["ignore"])
-            if present.sum() < 3:
-                continue
-            source, place = attribute["text"]
-            vector = texts[source][place]
-            logits = np.asarray(_MODEL.logit_scale * embeddings @ vector, dtype=np.float32)
-            near = lvis @ vector >= 0.85
-            own = np.where(near[strongest], np.nan, np.take_along_axis(competing, strongest, axis=1))
-            ordered = np.take_along_axis(own, np.argsort(np.isnan(own), axis=1, kind="stable")[:, :5], axis=1)
-            margin = logits - ordered.mean(axis=1)
-            margins[name].append(Attribute(code, margin[kept].astype(np.float64), present[kept]))
-            fit = fit_auto(embeddings, logits, stats, vector, background, spread=spread)
-            x = log_odds(fit.axis, embeddings, logits, stats).astype(np.float64) - fit.cut
-            auto[name].append(Attribute(code, x[kept], present[kept], fit.no_signal))
-    return scaled(margins), auto
-
-
-def scaled(margins: Axes) -> Axes:
-    """Margins as log odds above a cut: a logistic scale from the other half of the attributes, then the valley."""
-    codes = sorted({attribute.code for attributes in margins.values() for attribute in attributes})
-    half = {code: number % 2 for number, code in enumerate(codes)}
-    lines = [
-        _logistic([a for some in margins.values() for a in some if half[a.code] != side]) for side in (0, 1)
-    ]
-
-    def moved(attribute: Attribute) -> Attribute:
-        intercept, slope = lines[half[attribute.code]]
-        x = intercept + slope * attribute.x - np.log(0.15 / 0.85)
-        return replace(attribute, x=x - valley(x))
-
-    return {name: [moved(attribute) for attribute in attributes] for name, attributes in margins.items()}
-
-
-def _logistic(attributes: Sequence[Attribute]) -> np.ndarray:
-    """(intercept, slope) of log odds over the margin, by Newton's method."""
-    margin = np.concatenate([a.x for a in attributes])
-    present = np.concatenate([a.present for a in attributes])
-    design = np.stack([np.ones(len(margin)), margin], axis=1)[margin > -5]
-    wanted = present[margin > -5].astype(np.float64)
-    line = np.zeros(2)
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-np.clip(design @ line, -30, 30)))
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-3 * np.eye(2)
-        line = line - np.linalg.solve(hessian, design.T @ (p - wanted) + 1e-3 * line)
-    return line
-
-
-def valley(x: np.ndarray) -> float:
-    """The shift of the cut into a place with few images, as the rule does it."""
-    shifts = np.linspace(-2.5, 2.5, 51)
-    near = np.array([(np.abs(x - shift) <= 0.7).sum() for shift in shifts])
-    above = np.array([(x > shift).sum() for shift in shifts])
-    return float(shifts[np.argmin(0.5 * np.log((near + 1) / (above + 2)) + shifts**2 / 2)])
 
 
 if __name__ == "__main__":

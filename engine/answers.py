@@ -21,6 +21,8 @@ class Answers:
     """int64 [n], ascending."""
     present: np.ndarray
     """bool [n]."""
+    sure: np.ndarray
+    """bool [n]: whether two looks more speak for the answer than against it."""
 
     @property
     def enough(self) -> bool:
@@ -30,7 +32,7 @@ class Answers:
     def of(self, ids: np.ndarray) -> Answers:
         """Those on the images of `ids`."""
         mask = np.isin(self.ids, ids)
-        return Answers(self.ids[mask], self.present[mask])
+        return Answers(self.ids[mask], self.present[mask], self.sure[mask])
 
 
 def read_answers(snapshot: Snapshot, code: str) -> Answers:
@@ -39,4 +41,5 @@ def read_answers(snapshot: Snapshot, code: str) -> Answers:
     Raises:
         StoreError: a file is damaged.
     """
-    return Answers(*read_judged(snapshot, code).settled)
+    judged = read_judged(snapshot, code)
+    return Answers(*judged.settled, judged.sure)

@@ -267,9 +267,9 @@ def _single(piece: _Piece) -> Estimate:
     none, every = piece.hits <= _NEARLY, piece.hits >= piece.trials - _NEARLY
     if none != every:  # Nothing speaks for one of the ends: all of the tail is at the other.
         tails = (0.0, _LEVEL) if none else (1 - _LEVEL, 1.0)
-    low, high = drawn_quantiles(tails, a, b, piece.rest)
-    return Estimate(
-        *(float(piece.known + part) / piece.size for part in (piece.rest * a / (a + b), low, high))
+    quantiles = drawn_quantiles(tails, a, b, piece.rest)
+    return _around(
+        *(float(piece.known + part) / piece.size for part in (piece.rest * a / (a + b), *quantiles))
     )
 
 
@@ -282,5 +282,10 @@ def _recall(pieces: Sequence[_Piece]) -> Estimate:
 
 
 def _summary(shares: np.ndarray, low: float = (1 - _LEVEL) / 2, high: float = (1 + _LEVEL) / 2) -> Estimate:
-    at = np.quantile(shares, [low, high])
-    return Estimate(float(shares.mean()), float(at[0]), float(at[1]))
+    return _around(float(shares.mean()), *np.quantile(shares, [low, high]).tolist())
+
+
+def _around(value: float, low: float, high: float) -> Estimate:
+    """The interval, wide enough for the estimate: of the last few images a 90 % interval can be one number beside the
+    mean."""
+    return Estimate(value, min(low, value), max(high, value))

@@ -17,8 +17,9 @@ from colonnade.engine.review_answers import LEAST_PROBABILITY
 __all__ = ["Judgement", "LineFault", "read_judgements"]
 
 IMAGE_COLUMNS = ("image_id", "path", "id", "uuid")
-POLICIES = ("policy", "audit", "imported")
-"""How a picture can have been chosen: by the review's policy, by chance for an audit, or elsewhere."""
+POLICIES = ("policy", "audit", "imported", "again", "audit again")
+"""How a picture can have been chosen: by the review's policy, by chance for an audit, or elsewhere; `again`: that
+somebody was asked for a second look."""
 MAX_BYTES = 512 << 20
 MAX_TEXT = 4096
 _MAX_REVIEWER = 200
@@ -120,7 +121,7 @@ def _how_chosen(row: Mapping[str, object]) -> dict[str, Any]:
         probability = None if value in (None, "") else float(str(value))
     except ValueError:
         probability = math.nan
-    if (probability is None and policy == "audit") or not (
+    if (probability is None and policy in ("audit", "audit again")) or not (
         probability is None or LEAST_PROBABILITY <= probability <= 1
     ):
         raise _Wrong(

@@ -1,13 +1,13 @@
 """Moving the cut of an attribute by people's answers: a small Bayesian fit on the axis of its base fit.
 
 x is how far an image's log odds lie above the cut of the base fit. An image shows the attribute with the probability
-sigmoid(slope (x - center) + log(.4 / .6)), and a few answers are slips: one far from the cut must not move it. Shrunk
-towards the base fit by center ~ N(0, 1.5), log slope ~ N(log 1.5, .5); the posterior is summed on a grid, so that it
-depends on the answers alone, not on their order or a starting point.
+sigmoid(slope (x - center) + log(.4 / .6)), and a few answers are slips: one far from the cut must not move it. Where
+two looks agree, both would have to be slips. Shrunk towards the base fit by center ~ N(0, 1.5), log slope ~ N(log 1.5,
+.5); the posterior is summed on a grid, so that it depends on the answers alone, not on their order or a starting point.
 
 The cut is where the expected F1 of the collection is highest: with the posterior's probability for images without a
-label, and for labelled ones what the other labels make of them, updated by their own answer, which may
-be a slip (one in ten). Without the collection it is the posterior mean of the center.
+label, and for labelled ones what the other labels make of them, updated by their own answer, which may be a slip (one
+in ten). Without the collection it is the posterior mean of the center.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def fit_labels(
     weight: np.ndarray | None = None,
     *,
     collection: np.ndarray | None = None,
+    sure: np.ndarray | None = None,
 ) -> LabelFit:
     """The posterior of center and slope, and the cut that follows.
 
@@ -91,51 +92,49 @@ def fit_labels(
         weight: float [n], how many answers each counts for; 1 by default.
         collection: float [N], log odds minus the cut of all images, the labelled ones among them. Without it the cut
             is the center.
+        sure: bool [n], answers that rest on two looks; none by default.
 
     Raises:
         ValueError: the lengths differ, an x is not a number, or a weight is negative or infinite.
     """
-    x, present, weight = _checked(x, present, weight)
-    posterior = _log_posterior(x, present, weight)
-    fit = _summary(posterior, int(present.sum()), int((~present).sum()))
+    labels = _checked(x, present, weight, sure)
+    posterior = _log_posterior(labels)
+    fit = _summary(posterior, int(labels.present.sum()), int((~labels.present).sum()))
     if collection is None or len(collection) == 0:
         return fit
-    return replace(fit, delta=_best_cut(fit, posterior, np.asarray(collection), x, present, weight))
+    return replace(fit, delta=_best_cut(fit, posterior, np.asarray(collection), labels))
 
 
 def expected_deviation(
-    x: np.ndarray, present: np.ndarray, next_x: float, weight: np.ndarray | None = None
+    x: np.ndarray,
+    present: np.ndarray,
+    next_x: float,
+    weight: np.ndarray | None = None,
+    *,
+    sure: np.ndarray | None = None,
 ) -> float:
     """The standard deviation of the center to be expected once one more image, at `next_x`, is labelled.
 
     Args:
-        x, present, weight: the labels so far, as for `fit_labels`.
+        x, present, weight, sure: the labels so far, as for `fit_labels`.
     """
-    x, present, weight = _checked(x, present, weight)
-    before = _log_posterior(x, present, weight)
-    yes_given, no_given = _log_answers(np.array([_bounded(next_x)]))
-    probability = float((_normalised(before) * np.exp(yes_given[0])).sum())
-    after_yes = _summary(before + yes_given[0], 0, 0).delta_sd
-    after_no = _summary(before + no_given[0], 0, 0).delta_sd
+    before = _log_posterior(_checked(x, present, weight, sure))
+    yes = _yes(np.clip([next_x], -_FAR, _FAR), np.zeros(1, dtype=bool))[0]
+    probability = float((_normalised(before) * yes).sum())
+    after_yes = _summary(before + np.log(yes), 0, 0).delta_sd
+    after_no = _summary(before + np.log1p(-yes), 0, 0).delta_sd
     return probability * after_yes + (1 - probability) * after_no
 
 
-def _best_cut(
-    fit: LabelFit,
-    log_posterior: np.ndarray,
-    collection: np.ndarray,
-    x: np.ndarray,
-    present: np.ndarray,
-    weight: np.ndarray,
-) -> float:
+def _best_cut(fit: LabelFit, log_posterior: np.ndarray, collection: np.ndarray, labels: _Labels) -> float:
     """The cut of the highest expected F1, among those between two images that the posterior allows."""
     ordered = np.sort(np.clip(collection[~np.isnan(collection)], -_FAR, _FAR).astype(np.float64))[::-1]
     probability = _predicted(log_posterior, ordered)
-    others = _by_the_others(log_posterior, x, present, weight)
-    evidence = np.where(present, weight, -weight) * np.log(1 / _SLIPS - 1)
+    others = _by_the_others(log_posterior, labels)
+    evidence = np.where(labels.present, labels.weight, -labels.weight) * np.log(1 / labels.slips - 1)
     own = 1 / (1 + np.exp(-(np.log(others / (1 - others)) + evidence)))
-    places = np.minimum(np.searchsorted(-ordered, -x), len(ordered) - 1)
-    np.add.at(probability, places, own - _predicted(log_posterior, x))
+    places = np.minimum(np.searchsorted(-ordered, -labels.x), len(ordered) - 1)
+    np.add.at(probability, places, own - _predicted(log_posterior, labels.x))
     hits = np.cumsum(probability)
     expected = 2 * hits / (np.arange(1, len(ordered) + 1) + hits[-1])
     cuts = (ordered + np.append(ordered[1:], ordered[-1] - 2 * _MARGIN)) / 2
@@ -160,50 +159,81 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(x >= 0, 1 / (1 + small), small / (1 + small)))
 
 
-def slip_probabilities(x: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """How likely each answer is a slip, float [n], judged by the others: one in ten answers is, to begin with.
-
-    The likeliest are worth a second look, which costs less than another label and undoes most of what slips do.
-    """
-    x, present = np.asarray(x, dtype=np.float64), np.asarray(present, dtype=bool)
-    posterior = _log_posterior(*_checked(x, present, None))
-    expected = _by_the_others(posterior, np.clip(x, -_FAR, _FAR), present, np.ones(len(x)))
-    agreeing = np.where(present, expected, 1 - expected)
-    return np.asarray(_SLIPS * (1 - agreeing) / (_SLIPS * (1 - agreeing) + (1 - _SLIPS) * agreeing))
-
-
-def _by_the_others(
-    log_posterior: np.ndarray, x: np.ndarray, present: np.ndarray, weight: np.ndarray
+def slip_probabilities(
+    x: np.ndarray, present: np.ndarray, sure: np.ndarray | None = None, *, of: np.ndarray | None = None
 ) -> np.ndarray:
+    """How likely answers are slips, float [n], judged by the others: one in ten answers is, to begin with.
+
+    The likeliest are worth a second look, which undoes most of what slips do.
+
+    Args:
+        x, present, sure: as for `fit_labels`.
+        of: int or bool index of the answers to judge; all by default.
+    """
+    posterior = _log_posterior(_checked(x, present, None, sure))
+    labels = _as_given(x, present, None, sure)
+    if of is not None:
+        labels = _Labels(labels.x[of], labels.present[of], labels.weight[of], labels.sure[of])
+    expected = _by_the_others(posterior, labels)
+    agreeing = np.where(labels.present, expected, 1 - expected)
+    slips = labels.slips
+    return np.asarray(slips * (1 - agreeing) / (slips * (1 - agreeing) + (1 - slips) * agreeing))
+
+
+def _by_the_others(log_posterior: np.ndarray, labels: _Labels) -> np.ndarray:
     """The probability [n] that labelled images show the attribute, as the other labels have it."""
     delta, slope, _, _ = _grid()
-    found = np.empty(len(x))
-    for row, place in enumerate(x):
-        yes, no = _log_answers(x[row : row + 1])
-        others = _normalised(log_posterior - weight[row] * (yes if present[row] else no)[0]).sum(axis=2)
-        found[row] = (others * _sigmoid(slope[..., 0] * (place - delta[..., 0]) + _AT_CUT)).sum()
+    mass = _normalised(log_posterior)
+    found = np.empty(len(labels.x))
+    for row, place in enumerate(labels.x):
+        others = (mass / _likelihood(labels, slice(row, row + 1))[0] ** labels.weight[row]).sum(axis=2)
+        shown = _sigmoid(slope[..., 0] * (place - delta[..., 0]) + _AT_CUT)
+        found[row] = (others * shown).sum() / others.sum()
     return np.clip(found, 1e-12, 1 - 1e-12)
 
 
-def _bounded(value: float) -> float:
-    return float(np.clip(value, -_FAR, _FAR))
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """Arrays [n] as `fit_labels` takes them, checked."""
+
+    x: np.ndarray
+    present: np.ndarray
+    weight: np.ndarray
+    sure: np.ndarray
+
+    @property
+    def slips(self) -> np.ndarray:
+        """How many answers of each kind are taken for slips where one is judged by the others."""
+        return np.where(self.sure, _of_both(np.array(_SLIPS)), _SLIPS)
 
 
-def _checked(
-    x: np.ndarray, present: np.ndarray, weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_both(slips: np.ndarray) -> np.ndarray:
+    """The share of wrong ones among pairs of looks that agree, from the share of slips."""
+    return slips**2 / (slips**2 + (1 - slips) ** 2)
+
+
+def _as_given(
+    x: np.ndarray, present: np.ndarray, weight: np.ndarray | None, sure: np.ndarray | None
+) -> _Labels:
     x = np.asarray(x, dtype=np.float64)
     present = np.asarray(present, dtype=bool)
     weight = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if not x.shape == present.shape == weight.shape or x.ndim != 1:
-        raise ValueError(
-            f"x {x.shape}, present {present.shape} and weight {weight.shape} must be of one length"
-        )
+    sure = np.zeros(len(x), dtype=bool) if sure is None else np.asarray(sure, dtype=bool)
+    if not x.shape == present.shape == weight.shape == sure.shape or x.ndim != 1:
+        shapes = f"x {x.shape}, present {present.shape}, weight {weight.shape} and sure {sure.shape}"
+        raise ValueError(f"{shapes} must be of one length")
     if np.isnan(x).any() or not (np.isfinite(weight) & (weight >= 0)).all():
         raise ValueError("x must be numbers, weights finite and not negative")
-    # In a fixed order, so that the sum below does not depend, in its last bits, on the order of the labels.
-    order = np.lexsort((weight, present, x))
-    return np.clip(x, -_FAR, _FAR)[order], present[order], weight[order]
+    return _Labels(np.clip(x, -_FAR, _FAR), present, weight, sure)
+
+
+def _checked(
+    x: np.ndarray, present: np.ndarray, weight: np.ndarray | None, sure: np.ndarray | None
+) -> _Labels:
+    """In a fixed order, so that sums over them do not depend, in their last bits, on the order of the labels."""
+    given = _as_given(x, present, weight, sure)
+    order = np.lexsort((given.sure, given.weight, given.present, given.x))
+    return _Labels(given.x[order], given.present[order], given.weight[order], given.sure[order])
 
 
 @lru_cache(maxsize=1)
@@ -220,21 +250,25 @@ def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return delta, np.exp(log_slope), lapse[None, None, :], prior
 
 
-def _log_answers(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log probabilities of "yes" and of "no" at x [n] over the grid: [n, D, S, L] each."""
+def _yes(x: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Probability of "yes" at x [n] over the grid: [n, D, S, L]."""
     delta, slope, lapse, _ = _grid()
-    signed = slope * (x[:, None, None, None] - delta) + _AT_CUT
-    yes = lapse + (1 - 2 * lapse) * _sigmoid(signed)
-    return np.log(yes), np.log1p(-yes)
+    lapse = np.where(sure[:, None, None, None], _of_both(lapse), lapse)
+    shown = _sigmoid(slope * (x[:, None, None, None] - delta) + _AT_CUT)
+    return np.asarray(lapse + (1 - 2 * lapse) * shown)
 
 
-def _log_posterior(x: np.ndarray, present: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _likelihood(labels: _Labels, part: slice) -> np.ndarray:
+    """Probability of some of the answers over the grid: [n, D, S, L]."""
+    yes = _yes(labels.x[part], labels.sure[part])
+    return np.where(labels.present[part, None, None, None], yes, 1 - yes)
+
+
+def _log_posterior(labels: _Labels) -> np.ndarray:
     total = _grid()[3].copy()
-    for start in range(0, len(x), _BLOCK):
+    for start in range(0, len(labels.x), _BLOCK):
         part = slice(start, start + _BLOCK)
-        yes, no = _log_answers(x[part])
-        chosen = np.where(present[part, None, None, None], yes, no)
-        total += np.tensordot(weight[part], chosen, axes=1)
+        total += np.tensordot(labels.weight[part], np.log(_likelihood(labels, part)), axes=1)
     return total
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 
-from colonnade.engine.calibration_store import active_model
 from colonnade.engine.columns import shard_of
 from colonnade.engine.errors import InputError
 from colonnade.engine.fits import without_labels
@@ -20,27 +19,24 @@ from colonnade.engine.pending import image_path
 from colonnade.engine.places import read_places
 from colonnade.engine.review_answers import AUDIT, POLICY, Answer, read_judged, save_answer
 from colonnade.engine.review_audit import Audited, audited_images, estimate
-from colonnade.engine.review_choice import Doubt, choose_image, doubt, is_second_look, second_look
-from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.review_choice import (
+    Doubt,
+    choose_image,
+    doubt,
+    doubtful_answer,
+    is_second_look,
+    second_look,
+)
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
-from colonnade.engine.tag import plan_tag
-from colonnade.engine.vocabulary import Vocabulary
 
-__all__ = [
-    "AttributeWorth",
-    "Audited",
-    "Question",
-    "Review",
-    "Standing",
-    "audited_images",
-    "estimate",
-    "worth_by_attribute",
-]
+__all__ = ["Audited", "Question", "Review", "Standing", "audited_images", "estimate"]
 
 
 _MOST_LOOKS = 3
 """Answers to an image from which on nobody else is asked: a majority of three stands."""
+_LOOKED_BACK = 100
+"""Of how many of the latest answers a doubtful one is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,8 @@ class Question:
     """The chance with which it was chosen."""
     said: Answer | None = None
     """What this reviewer said of it before."""
+    look: bool = False
+    """Whether it is asked again, because other answers speak against what was said; only once."""
 
     @property
     def shown(self) -> str:
@@ -96,13 +94,26 @@ class Standing:
         return ready(self.yes, self.no)
 
 
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """The settled images that are scored: arrays [n]."""
+
+    ids: np.ndarray
+    rows: np.ndarray
+    """Their places in the arrays of `Places`."""
+    x: np.ndarray
+    present: np.ndarray
+    sure: np.ndarray
+
+
 class Review:
     """What one reviewer is asked about an attribute. Whoever asks shows a question and gives the answer back.
 
     Every answer is committed before `answer` returns. Another review of the same attribute may go on at the same time;
     its answers show in the next one.
 
-    One question in five is about an image that others have judged, the likeliest slip first, until three have.
+    One question in five is about an image that others have judged, the likeliest slip first, until three have. An
+    answer that all others speak against is asked for again, once, though not at once; the later one stands.
 
     Args:
         reviewer: who answers; each has one answer an image.
@@ -131,20 +142,21 @@ class Review:
         """The next image to judge; None when there is nothing left to ask this reviewer."""
         while (question := self._draw() if self._audit else self._choose()) is not None:
             known = self._judged.answers.get(question.image_id, {}).get(self.reviewer)
-            if known is None:
+            if known is None or question.look:
                 return question
             # Chosen before for the cut, and now drawn by chance: the answer stands, and counts for the audit too.
             self.answer(question, known.present)
         return None
 
-    def listing(self, count: int, *, again: bool = True) -> Iterator[Question]:
+    def listing(self, count: int, *, again: bool = True, own: bool = True) -> Iterator[Question]:
         """The next images in order, as if each were put aside without an answer.
 
         Args:
             again: whether images that others have judged are among them.
+            own: whether images that this reviewer has judged are, for a second look.
         """
         for _ in range(count):
-            question = self._draw(again=again) if self._audit else self._choose(again=again)
+            question = self._draw(again=again) if self._audit else self._choose(again=again, own=own)
             if question is None:
                 return
             self._skipped.add(question.image_id)
@@ -164,7 +176,11 @@ class Review:
             InputError: the picture has changed since it was chosen. It is not asked about again in this review.
             StoreError: the store cannot be written.
         """
-        given = Answer(question.image_id, self.reviewer, present, None, question.policy, question.probability)
+        known = self._judged.answers.get(question.image_id, {}).get(self.reviewer)
+        twice = question.look or (known is not None and known.twice)
+        given = Answer(
+            question.image_id, self.reviewer, present, None, question.policy, question.probability, twice
+        )
         try:
             saved = save_answer(self._store, self.code, given, question.content_hash)
         except InputError:
@@ -175,38 +191,64 @@ class Review:
 
     def standing(self) -> Standing:
         """What the answers show so far, at the cut in force."""
-        ids, present = self._judged.settled
-        below = without_labels(self.places.fit).cut
-        rows = self.places.rows(ids)
-        kept = np.isin(ids, self.places.ids)
-        x = self.places.odds - below
+        _, present = self._judged.settled
+        known = self._known()
         seen = audited_images(self.places, self._judged)
         return Standing(
             yes=int(present.sum()),
             no=int((~present).sum()),
-            unsettled=len(self._judged.answers) - len(ids),
+            unsettled=len(self._judged.answers) - len(present),
             disputed=len(self._judged.disputed),
             audit=seen.estimate(self.places),
             width=seen.expected_width(self.places),
-            doubt=doubt(x, x[rows], present[kept]),
+            doubt=doubt(self._x(), known.x, known.present, known.sure),
         )
 
-    def _choose(self, *, again: bool = True) -> Question | None:
-        """The open image that tells most about the cut, or one for a second look."""
+    def _x(self) -> np.ndarray:
+        """Log odds of all images minus the cut of the fit without labels."""
+        return np.asarray(self.places.odds - without_labels(self.places.fit).cut)
+
+    def _known(self) -> _Known:
         ids, present = self._judged.settled
-        x = self.places.odds - without_labels(self.places.fit).cut
-        rows = self.places.rows(ids)
         kept = np.isin(ids, self.places.ids)
+        rows = self.places.rows(ids)
+        return _Known(ids[kept], rows, self._x()[rows], present[kept], self._judged.sure[kept])
+
+    def _choose(self, *, again: bool = True, own: bool = True) -> Question | None:
+        """A doubtful answer, the open image that tells most about the cut, or one that others have judged."""
+        known = self._known()
+        if own and (look := self._own_look(known)) is not None:
+            return look
         mine = [image for image, by in self._judged.answers.items() if self.reviewer in by]
         if again and is_second_look(len(mine) + len(self._skipped)):
-            open_ = np.array([self._may_look(image) for image in ids[kept].tolist()], dtype=bool)
-            if (found := second_look(x[rows], present[kept], open_)) is not None:
-                return self._question(int(rows[found]), POLICY, 1.0)
-        fit = fit_labels(x[rows], present[kept])
-        closed = np.concatenate([ids, np.array([*mine, *self._skipped], dtype=np.int64)])
+            open_ = np.array([self._may_look(image) for image in known.ids.tolist()], dtype=bool)
+            if (found := second_look(known.x, known.present, known.sure, open_)) is not None:
+                return self._question(int(known.rows[found]), POLICY, 1.0)
+        fit = fit_labels(known.x, known.present, sure=known.sure)
+        settled = self._judged.settled[0]
+        closed = np.concatenate([settled, np.array([*mine, *self._skipped], dtype=np.int64)])
         seed = f"{self.code}\n{self.reviewer}\n{len(closed)}"
+        x = self._x()
         chosen = choose_image(x, ~np.isin(self.places.ids, closed), fit, seed=seed)
         return self._question(chosen.index, POLICY, chosen.probability) if chosen else None
+
+    def _own_look(self, known: _Known) -> Question | None:
+        """An answer of this reviewer to be asked for again; not the last one, which was given a moment ago."""
+        mine = self.answers
+        open_ = [
+            answer.image_id
+            for answer in mine[-_LOOKED_BACK - 1 : -1]
+            if not answer.twice
+            and len(self._judged.answers[answer.image_id]) == 1
+            and answer.image_id not in self._skipped
+        ]
+        eligible = np.isin(known.ids, np.array(open_, dtype=np.int64))
+        found = doubtful_answer(known.x, known.present, known.sure, eligible)
+        if found is None:
+            return None
+        said = self._judged.answers[int(known.ids[found])][self.reviewer]
+        question = self._question(int(known.rows[found]), said.policy, said.probability, said)
+        return replace(question, look=True)
 
     def _may_look(self, image: int) -> bool:
         """Whether an image that others have judged can be asked about."""
@@ -250,45 +292,3 @@ class Review:
             probability=probability,
             said=said,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeWorth:
-    """What one more label of an attribute is worth."""
-
-    code: str
-    labels: int
-    doubt: Doubt | None
-    """None where that cannot be told."""
-    why: str = ""
-    """Why not."""
-    no_signal: bool = False
-    """Whether its scores tell nothing, as far as is known: then labels are worth less than elsewhere."""
-
-    @property
-    def rank(self) -> tuple[bool, bool, float]:
-        """Sorts the most worth first, those without a signal after the others, and the unknown last."""
-        return self.doubt is None, self.no_signal, -(self.doubt.worth if self.doubt else 0.0)
-
-
-def worth_by_attribute(
-    store: Store, snapshot: Snapshot, vocabulary: Vocabulary, codes: Sequence[str] | None = None
-) -> tuple[AttributeWorth, ...]:
-    """What one more label is worth, the most worth first, those without a signal after the others.
-
-    Raises:
-        InputError: nothing is embedded yet, or a code is not a base attribute.
-    """
-    found = []
-    for work in plan_tag(snapshot, vocabulary, active_model(store), codes=codes):
-        judged = read_judged(snapshot, work.code)
-        ids, present = judged.settled
-        try:
-            places = read_places(store, snapshot, vocabulary, work.code, work)
-        except InputError as error:
-            found.append(AttributeWorth(work.code, len(ids), None, str(error)))
-            continue
-        x = places.odds - without_labels(places.fit).cut
-        open_ = doubt(x, x[places.rows(ids)], present[np.isin(ids, places.ids)])
-        found.append(AttributeWorth(work.code, len(ids), open_, no_signal=places.fit.no_signal))
-    return tuple(sorted(found, key=lambda item: item.rank))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,13 +18,29 @@ from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_table
 
-__all__ = ["AUDIT", "LEAST_PROBABILITY", "POLICY", "Answer", "Judged", "read_judged", "save_answer"]
+__all__ = [
+    "AUDIT",
+    "LEAST_PROBABILITY",
+    "POLICY",
+    "Answer",
+    "Judged",
+    "policy_word",
+    "read_judged",
+    "save_answer",
+]
 
 POLICY, AUDIT = "policy", "audit"
 """How an image was chosen: nearest to the cut, or drawn for the estimates."""
 
+_LOOKED_AGAIN = {AUDIT: "audit again"}
+_CHOSEN = {"again": POLICY, "audit again": AUDIT}
+"""What stands in the store for an answer that was given anew at a second look -> how its image was chosen at first."""
+
 LEAST_PROBABILITY = 1e-12
 """No image of any collection is drawn with a smaller one; a smaller one is a fault."""
+
+_SURE = 2
+"""Looks at an image that must speak for the answer, more than against it, for it to be sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,8 @@ class Answer:
     reviewed_at: datetime | None
     policy: str
     probability: float | None
+    twice: bool = False
+    """Whether it was given at a second look, by somebody who was told that other answers speak against the first."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,19 @@ class Judged:
         return np.array(ids, dtype=np.int64), np.array(present, dtype=bool)
 
     @property
+    def sure(self) -> np.ndarray:
+        """bool [n], of the images of `settled`: whether two looks more speak for the answer than against it."""
+        looks = (self._looks(image) for image in sorted(self.answers) if self.balance(image))
+        return np.array([abs(some) >= _SURE for some in looks], dtype=bool)
+
+    def _looks(self, image_id: int) -> int:
+        """`balance`, with a second look counted as two; 0 where it would turn what most reviewers say."""
+        balance = self.balance(image_id)
+        said = [answer for answer in self.answers[image_id].values() if answer.present is not None]
+        looks = sum((2 if answer.twice else 1) * (1 if answer.present else -1) for answer in said)
+        return looks if looks * balance > 0 else 0
+
+    @property
     def disputed(self) -> tuple[int, ...]:
         """Images of which somebody said yes and somebody no."""
         return tuple(
@@ -85,6 +116,11 @@ class Judged:
 
 def _moment(answer: Answer) -> tuple[float, int]:
     return (answer.reviewed_at.timestamp() if answer.reviewed_at else 0.0, answer.image_id)
+
+
+def policy_word(policy: str, *, twice: bool) -> str:
+    """What stands in the store, and in files of labels, for how an image was chosen."""
+    return _LOOKED_AGAIN.get(policy, "again") if twice else policy
 
 
 def read_judged(snapshot: Snapshot, code: str) -> Judged:
@@ -109,13 +145,15 @@ def read_judged(snapshot: Snapshot, code: str) -> Judged:
 def _answer(row: Mapping[str, Any]) -> Answer:
     probability = row["probability"]
     usable = isinstance(probability, float) and LEAST_PROBABILITY <= probability <= 1
+    policy = row["policy"] or ""
     return Answer(
         row["image_id"],
         row["reviewer"] or "",
         row["present"],
         row["reviewed_at"],
-        row["policy"] or "",
+        _CHOSEN.get(policy, policy),
         probability if usable else None,
+        policy in _CHOSEN,
     )
 
 
@@ -132,9 +170,7 @@ def save_answer(store: Store, code: str, answer: Answer, content_hash: str | Non
         InputError: the picture has changed since it was shown, or is gone.
         StoreError: the store cannot be written.
     """
-    saved = Answer(
-        answer.image_id, answer.reviewer, answer.present, datetime.now(UTC), answer.policy, answer.probability
-    )
+    saved = replace(answer, reviewed_at=datetime.now(UTC))
     shard = shard_of(answer.image_id)
 
     def merge(live: Snapshot, stage: Stage) -> None:
@@ -150,7 +186,7 @@ def save_answer(store: Store, code: str, answer: Answer, content_hash: str | Non
                 "present": saved.present,
                 "reviewer": saved.reviewer,
                 "reviewed_at": saved.reviewed_at,
-                "policy": saved.policy,
+                "policy": policy_word(saved.policy, twice=saved.twice),
                 "probability": saved.probability,
             }
         )

@@ -2,6 +2,8 @@
 
 The image that tells most about the cut is near it: the unlabelled one nearest to the posterior mean of the labels so
 far, jittered by max(.25, half its posterior deviation), so that answers do not pile up in one place.
+
+An answer that the others make doubtful is worth more than a new one: its image is shown to the same reviewer once more.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ import numpy as np
 
 from colonnade.engine.label_fit import LabelFit, expected_deviation, fit_labels, slip_probabilities
 
-__all__ = ["Chosen", "Doubt", "choose_image", "doubt", "is_second_look", "second_look"]
+__all__ = ["Chosen", "Doubt", "choose_image", "doubt", "doubtful_answer", "is_second_look", "second_look"]
 
 _LEAST_JITTER, _JITTER_SHARE = 0.25, 0.5
 _NORMAL_90 = 1.645
 _SECOND_LOOKS = 5
+_DOUBTFUL = 0.15
+"""From which probability of a slip on the same reviewer is asked again: of 20 answers some four where one in ten is a
+slip, two or three where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,34 +89,51 @@ def is_second_look(asked: int) -> bool:
     return asked % _SECOND_LOOKS == _SECOND_LOOKS - 1
 
 
-def second_look(x: np.ndarray, present: np.ndarray, eligible: np.ndarray) -> int | None:
+def second_look(
+    x: np.ndarray, present: np.ndarray, sure: np.ndarray, eligible: np.ndarray, *, least: float = 0.0
+) -> int | None:
     """The judged image whose answer is likeliest a slip, as a place in the arrays; None where none is eligible.
 
     Args:
         x: float [n], log odds minus the cut of the base fit, of the judged images.
-        present: bool [n], the answers.
+        present, sure: bool [n], the answers, and which of them rest on two looks.
         eligible: bool [n], images that may be asked about.
+        least: none whose probability of a slip is smaller.
     """
     if not eligible.any():
         return None
-    return int(np.argmax(np.where(eligible, slip_probabilities(x, present), -1.0)))
+    open_ = np.flatnonzero(eligible)
+    slips = slip_probabilities(x, present, sure, of=open_)
+    likeliest = int(np.argmax(slips))
+    return int(open_[likeliest]) if slips[likeliest] >= least else None
+
+
+def doubtful_answer(x: np.ndarray, present: np.ndarray, sure: np.ndarray, eligible: np.ndarray) -> int | None:
+    """The answer that the others speak against, so that its reviewer is asked again; None where they do not.
+
+    Args:
+        x, present, sure: as for `second_look`.
+        eligible: bool [n], answers of that reviewer, of whom nobody is asked a third time.
+    """
+    return second_look(x, present, sure, eligible, least=_DOUBTFUL)
 
 
 def _normal_below(value: float) -> float:
     return 0.5 * math.erfc(-value / math.sqrt(2))
 
 
-def doubt(x: np.ndarray, labelled: np.ndarray, present: np.ndarray) -> Doubt:
+def doubt(x: np.ndarray, labelled: np.ndarray, present: np.ndarray, sure: np.ndarray | None = None) -> Doubt:
     """How many images the labels leave open, and how many they will once one more is labelled near the cut.
 
     Args:
         x: float [n], log odds minus the cut of the base fit, of all images.
         labelled: float [m], the same of the labelled ones.
         present: bool [m], the answers.
+        sure: bool [m], which of them rest on two looks; none by default.
     """
-    fit = fit_labels(labelled, present)
+    fit = fit_labels(labelled, present, sure=sure)
     nearest = float(x[np.argmin(np.abs(x - fit.center))]) if len(x) else fit.center
-    after = expected_deviation(labelled, present, nearest)
+    after = expected_deviation(labelled, present, nearest, sure=sure)
     edges = fit.center - _NORMAL_90 * fit.delta_sd, fit.center + _NORMAL_90 * fit.delta_sd
     now, at_stake = int(((x >= edges[0]) & (x < edges[1])).sum()), int((x >= edges[0]).sum())
     # In proportion to the interval: images are too few there to be counted in the part that goes away.

@@ -21,7 +21,7 @@ __all__ = ["CHECKS", "ImageRows", "VectorRows"]
 
 _STATES = ["ok", "unreadable", "missing"]
 _SOURCES = ["file", "import"]
-_POLICIES = ["policy", "audit", "imported"]
+_POLICIES = ["policy", "audit", "imported", "again", "audit again"]
 _KINDS = ["attribute", "background", "phrase"]
 _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be (float32, or float16 at its import)."""

@@ -11,7 +11,7 @@ import signal
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from cli_process import colonnade, process
 from PIL import Image
 
 from colonnade.engine.label_fit import fit_labels
-from colonnade.engine.review import AttributeWorth, Review
+from colonnade.engine.review import Review
 from colonnade.engine.review_answers import read_judged
 from colonnade.engine.review_choice import Doubt, choose_image, doubt
+from colonnade.engine.review_worth import AttributeWorth
 from colonnade.engine.store import Store
 from colonnade.tui.picture_cells import mode_of
 
@@ -83,10 +84,40 @@ def reviewing(store: Path, *words: str, reviewer: str = "ann") -> Iterator[Any]:
         child.close()
 
 
+LOOK = r"you said (yes|no), but your other answers"
+
+
 def press(child: Any, keys: str) -> None:
+    """Answer new questions; what was said is said again at second looks."""
     for key in keys:
         child.expect(ASKED)
+        while said := re.findall(LOOK, child.before):
+            child.send(said[0][0])
+            child.expect(ASKED)
         child.send(key)
+
+
+def stand_by(child: Any) -> str:
+    """Say the same again at every second look that is left, until the program ends; what it shows then."""
+    while child.expect([ASKED, pexpect.EOF]) == 0:
+        (said,) = re.findall(LOOK, child.before)
+        child.send(said[0])
+    return str(child.before)
+
+
+def judge(review: Review, count: int, say: Callable[[int], bool]) -> list[int]:
+    """Answer so many new questions of a review, and say the same at second looks; the images."""
+    asked: list[int] = []
+    while len(asked) < count:
+        question = review.next()
+        assert question is not None
+        if question.look:
+            assert question.said is not None
+            review.answer(question, question.said.present)
+        else:
+            review.answer(question, say(len(asked)))
+            asked.append(question.image_id)
+    return asked
 
 
 def answers(store: Path, code: str = "earth") -> dict[tuple[int, str], bool | None]:
@@ -114,13 +145,11 @@ def test_answers_are_saved_one_by_one_and_the_cut_moves(store: Path) -> None:
         child.send("x\x1b[Bx\x1b[")  # neither a letter that means nothing nor an arrow (`B`) is an answer
         time.sleep(0.3)
         child.send("Ny")  # the rest of a sequence that the line cut in two, then the answer
-        press(child, "nu")
-        child.expect(ASKED)
-        child.send("n")
-        child.expect(pexpect.EOF)
-        assert "5 pictures judged by ann, all saved" in child.before
-        assert "labels" in child.before
-        assert "made anew: earth, both" in child.before
+        press(child, "nun")
+        told = stand_by(child)
+        assert "5 pictures judged by ann, all saved" in told
+        assert "labels" in told
+        assert "made anew: earth, both" in told
     child.close()
     assert child.exitstatus == 0
     said = answers(store)
@@ -304,14 +333,10 @@ def test_several_reviewers(store: Path) -> None:
 
 @pytest.mark.parametrize("audit", [False, True])
 def test_one_question_in_five_is_a_second_look_at_what_others_said(store: Path, audit: bool) -> None:
-    asked: dict[str, list[int]] = {}
-    for name in ("ann", "ben"):
-        review = Review(Store(store), "earth", reviewer=name, audit=audit)
-        for _ in range(10):
-            question = review.next()
-            assert question is not None
-            review.answer(question, name == "ann")
-            asked.setdefault(name, []).append(question.image_id)
+    asked = {
+        name: judge(Review(Store(store), "earth", reviewer=name, audit=audit), 10, lambda _, n=name: n == "ann")  # type: ignore[misc]
+        for name in ("ann", "ben")
+    }
     both = [place for place, image in enumerate(asked["ben"]) if image in asked["ann"]]
     assert both == [4, 9]
     judged = read_judged(Store(store).snapshot(), "earth")
@@ -496,11 +521,7 @@ def test_attributes_without_a_signal_come_last() -> None:
 
 def test_labels_that_a_killed_review_left_move_the_cut_the_next_time(store: Path) -> None:
     unset(store)
-    review = Review(Store(store), "earth", reviewer="ann")
-    for number in range(4):
-        question = review.next()
-        assert question is not None
-        review.answer(question, number % 2 == 0)
+    judge(Review(Store(store), "earth", reviewer="ann"), 4, lambda number: number % 2 == 0)
     with reviewing(store, "earth") as child:
         press(child, "q")
         child.expect("made anew: earth, both")
@@ -514,18 +535,14 @@ def test_labels_that_a_killed_review_left_move_the_cut_the_next_time(store: Path
 @pytest.mark.parametrize("how", [("--center", 0, "--scale", 2), ("--cut", 1.25)])
 def test_a_cut_set_by_hand_outlives_a_review(store: Path, how: tuple[object, ...]) -> None:
     unset(store)
-    review = Review(Store(store), "earth", reviewer="ann")
-    for number in range(4):
-        question = review.next()
-        assert question is not None
-        review.answer(question, number % 2 == 0)
+    judge(Review(Store(store), "earth", reviewer="ann"), 4, lambda number: number % 2 == 0)
     if how[0] == "--cut":
         assert colonnade(store, "calibration", "fit", "earth").code == 0
     assert colonnade(store, "calibration", "set", "earth", *how).code == 0
     before = colonnade(store, "calibration", "earth", "--json").json[0]["cut"]
     with reviewing(store, "earth", "--budget", "1") as child:
         press(child, "y")
-        child.expect("the cut stays where you set it; colonnade calibration fit earth")
+        assert "the cut stays where you set it; colonnade calibration fit earth" in stand_by(child)
     assert colonnade(store, "calibration", "earth", "--json").json[0]["cut"] == before
 
 

@@ -165,7 +165,7 @@ def review_page(
 ) -> dict[str, Any]:
     """Several questions at once, for a page of thumbnails; each is answered by `review_answer`."""
     current = _review(helper, (code, _reviewer(reviewer), audit), fresh=True)
-    questions = list(current.listing(max(1, min(count, 500))))
+    questions = list(current.listing(max(1, min(count, 500)), own=False))
     return {"questions": [_question(question) for question in questions]} | _standing(current, audit)
 
 
@@ -250,6 +250,7 @@ def _question(question: Question) -> dict[str, Any]:
         "policy": question.policy,
         "probability": question.probability,
         "said": None if question.said is None else {"present": question.said.present},
+        "look": question.look,
     }
 
 
@@ -268,6 +269,7 @@ def _as_question(code: str, document: dict[str, Any]) -> Question:
         above=0.0,
         policy=str(document["policy"]),
         probability=None if probability is None else float(probability),
+        look=document.get("look") is True,
     )
 
 

@@ -29,6 +29,8 @@ class Sitting:
     """In their order; an answer that was given anew stands last."""
     complete: bool = False
     """Whether the budget was used up or there was nothing left to ask, rather than the reviewer stopped."""
+    looks: int = 0
+    """Second looks at doubtful answers among them; these are not of the budget."""
     refused: list[str] = field(default_factory=list)
     """Answers that could not be saved, because the picture changed meanwhile."""
 
@@ -38,7 +40,7 @@ class Sitting:
 
 
 def ask(review: Review, *, budget: int, audit: bool) -> Sitting:
-    """Ask until `budget` new images are answered, nothing is left, or the reviewer stops.
+    """Ask until `budget` new images are answered and no answer is doubtful, nothing is left, or the reviewer stops.
 
     What was answered is saved, however this ends.
     """
@@ -48,23 +50,30 @@ def ask(review: Review, *, budget: int, audit: bool) -> Sitting:
     """Answers behind the one that is looked at again, the nearest last; empty while the question is a new one."""
     with PictureSource(workers=1) as pictures, Terminal() as terminal:
         question = review.next()
-        while question is not None and asked < budget:
-            place = f"{asked + 1} of {budget}" if question.said is None else "again"
+        while question is not None and (asked < budget or question.said):
+            place = _place(question, asked, budget)
             key = _key(review, question, terminal, pictures, place, audit=audit)
             if key in ("q", "\x04"):
                 return sitting
             if key == "b":
-                back = back if question.said else review.answers
+                back = back if question.said and not question.look else review.answers
                 question = _previous(review, back) or question
                 continue
             try:
                 sitting.given.append(review.answer(question, _ANSWERS[key]))
                 asked += question.said is None
+                sitting.looks += question.look
             except InputError as error:
                 sitting.refused.append(str(error))
-            question = review.next() if asked < budget else None
+            question = review.next()
     sitting.complete = True
     return sitting
+
+
+def _place(question: Question, asked: int, budget: int) -> str:
+    if question.look:
+        return "look again"
+    return f"{asked + 1} of {budget}" if question.said is None else "again"
 
 
 def _previous(review: Review, back: list[Answer]) -> Question | None:

@@ -23,6 +23,7 @@ __all__ = [
     "standing_lines",
 ]
 
+DOUBT = "but your other answers speak against it; what you say now stands"
 KEYS = "y yes   n no   u unsure   b back   q stop"
 _WORDS = {True: "yes", False: "no", None: "unsure"}
 
@@ -88,8 +89,10 @@ def screen(
         place: which question it is, in words.
     """
     lines = [*picture, _cut(safe(question.shown), width)]
+    if question.look and question.said:
+        lines.append(_cut(f"you said {said(question.said.present)}, {DOUBT}", width))
     lines += [_cut(safe(line), width) for line in status]
-    before = f"   (you said {said(question.said.present)})" if question.said else ""
+    before = f"   (you said {said(question.said.present)})" if question.said and not question.look else ""
     keys = f"{place}   {KEYS}{before}"
     return [*lines, _cut(keys, width), _cut(safe(label), width - 3) + "? "]
 
@@ -100,6 +103,8 @@ def _cut(text: str, width: int) -> str:
 
 def question_json(question: Question) -> dict[str, Any]:
     """A question as `review --list --json` tells it: `labels import` takes it back with `present` filled in."""
+    from colonnade.engine.review_answers import policy_word
+
     return {
         "image_id": question.image_id,
         "root": question.root,
@@ -108,8 +113,9 @@ def question_json(question: Question) -> dict[str, Any]:
         "content_hash": question.content_hash,
         "code": question.code,
         "above_cut": finite(question.above),
-        "policy": question.policy,
+        "policy": policy_word(question.policy, twice=question.look),
         "probability": question.probability,
+        **({"said": said(question.said.present)} if question.said else {}),
     }
 
 

@@ -14,7 +14,8 @@ from colonnade.tui.plan_text import count
 
 if TYPE_CHECKING:
     from colonnade.engine.fit_run import FitRun
-    from colonnade.engine.review import AttributeWorth, Question, Review, Standing
+    from colonnade.engine.review import Question, Review, Standing
+    from colonnade.engine.review_worth import AttributeWorth
     from colonnade.engine.store import Store
     from colonnade.tui.review_session import Sitting
 
@@ -60,8 +61,12 @@ def review(
     which precision and recall of the accepted ones follow, with 90 % intervals, and moves no cut. Several people can
     review: one question in five is about a picture that another has judged, and most of them decide.
 
+    An answer that all your others speak against is asked for once more, besides the budget: what you say then stands, and
+    is not asked for again.
+
     Elsewhere, --list gives the paths (with --json one JSON object a line, with the chance of each picture to be
-    drawn); add `present` to each and bring them back with `colonnade labels import FILE`.
+    drawn); add `present` to each and bring them back with `colonnade labels import FILE`. With --reviewer it lists second
+    looks too, with what was `said`.
 
     Without a code, --next starts with the attribute where one more label is worth most; when its output is no terminal
     it prints that code.
@@ -93,7 +98,7 @@ def review(
     assert code is not None
     questions = Questions(opened, code, reviewer=who, audit=audit)
     if list_:
-        _print_list(questions, budget, json_=json_)
+        _print_list(questions, budget, named=reviewer is not None, json_=json_)
         return
     _ask(opened, questions, budget, audit=audit, fit=not no_fit, json_=json_)
 
@@ -112,7 +117,7 @@ def _reviewer(name: str | None) -> str:
 def _ranked(store: Store) -> list[AttributeWorth]:
     """The attributes that can be reviewed, the most worth first."""
     from colonnade.engine.errors import InputError
-    from colonnade.engine.review import worth_by_attribute
+    from colonnade.engine.review_worth import worth_by_attribute
 
     every = worth_by_attribute(store, store.snapshot(), store.vocabulary())
     without = [item for item in every if item.doubt is None]
@@ -148,16 +153,17 @@ def _print_worth(ranked: list[AttributeWorth], *, json_: bool) -> None:
     )
 
 
-def _print_list(questions: Review, budget: int, *, json_: bool) -> None:
+def _print_list(questions: Review, budget: int, *, named: bool, json_: bool) -> None:
     from colonnade.tui.results import pipe
     from colonnade.tui.review_text import question_json
 
-    # Whoever judges elsewhere is not known yet, so that nobody can be asked for a second look.
-    found = list(questions.listing(budget, again=False))
+    # Where it is not known who judges elsewhere, nobody can be asked for a second look.
+    found = list(questions.listing(budget, again=named, own=named))
+    who = {"reviewer": questions.reviewer} if named else {}
     with pipe():
         for question in found:
             if json_:
-                sys.stdout.write(json.dumps(question_json(question), ensure_ascii=True) + "\n")
+                sys.stdout.write(json.dumps(question_json(question) | who, ensure_ascii=True) + "\n")
             else:
                 emit(_full_path(question))
     if not found:
@@ -190,6 +196,7 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
                 "code": questions.code,
                 "reviewer": questions.reviewer,
                 "answered": sitting.images,
+                "looked_again": sitting.looks,
                 "complete": sitting.complete,
                 "standing": standing_json(standing),
                 "fit": _fit_json(run),
@@ -234,6 +241,7 @@ def _fitted_on(questions: Review, standing: Standing) -> bool:
 
 def _say_sitting(questions: Review, sitting: Sitting) -> None:
     said = f"{questions.code}: {count(sitting.images, 'picture')} judged by {questions.reviewer or 'nobody'}, all saved"
+    said += f", {sitting.looks:,} of them at a second look" if sitting.looks else ""
     if not sitting.complete:
         say(f"{said}; colonnade review {questions.code} goes on")
     else:
