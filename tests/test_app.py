@@ -9,11 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from email.message import Message
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from app_driving import HOSTILE, Terminal, lines_of, moon_store, opened, until
@@ -42,26 +38,6 @@ def store(tmp_path: Path) -> Path:
 def assert_restored(received: bytes) -> None:
     for code in RESTORED:
         assert received.rindex(code) > received.rindex(b"\x1b[?1049h"), code
-
-
-@dataclass
-class Answer:
-    """What a server answered."""
-
-    status: int
-    headers: Message
-    body: bytes
-
-
-def asked(address: str, **headers: str) -> Answer:
-    parts = urlsplit(address)
-    connection = HTTPConnection(parts.netloc, timeout=30)
-    try:
-        connection.request("GET", parts.path, headers=headers)
-        response = connection.getresponse()
-        return Answer(response.status, response.headers, response.read())
-    finally:
-        connection.close()
 
 
 def test_keys_cost_little_and_silence_costs_nothing(store: Path) -> None:
@@ -260,39 +236,6 @@ def test_a_damaged_store_is_told_and_q_still_quits(store: Path) -> None:
         terminal.press("2")
         terminal.press("q")
         assert terminal.ended() == 0
-
-
-def test_served_to_browsers_it_asks_for_the_token(store: Path) -> None:
-    pytest.importorskip("textual_serve")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "colonnade.tui.cli", "ui", str(store), "--web"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{40,}/", address)
-        base = address.rsplit("/", 2)[0]
-        page = asked(address)
-        assert (page.status, page.headers["Referrer-Policy"]) == (200, "no-referrer")
-        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-        assert b"data-session-websocket-url" in page.body
-        for path in ("/", "/ws", "/static/js/textual.js", "/index/", "/download/x", f"/{'a' * 43}/"):
-            assert asked(base + path).status == 404
-        assert asked(address, Host="evil.example").status == 403
-        assert asked(address, Origin="http://evil.example").status == 403
-        port = int(base.rsplit(":", 1)[1])
-        listening = Path("/proc/net/tcp")
-        if listening.exists():
-            ends = [line.split()[1] for line in listening.read_text().splitlines()[1:]]
-            assert next(end for end in ends if end.endswith(f":{port:04X}")).startswith("0100007F")
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 @pytest.mark.asyncio

@@ -33,6 +33,17 @@ _HEADERS = {
     ),
 }
 
+_FOCUS = """<script>
+const connected = setInterval(() => {
+  if (!document.body?.classList.contains("-loaded")) return;
+  clearInterval(connected);
+  const type = () => document.querySelector(".xterm-helper-textarea")?.focus();
+  type();
+  addEventListener("focus", type);
+}, 50);
+</script>"""
+"""Keys act at once, without a click into the page."""
+
 
 def serve(store: Path, port: int | None = None) -> None:
     """Serve the app until ctrl-c; prints its address. Each page that is opened is an app of its own.
@@ -71,6 +82,11 @@ def make_server(store: Path, port: int) -> Any:
             words = [sys.executable, "-m", "colonnade.tui.cli", "ui", str(store.absolute())]
             super().__init__(shlex.join(words), host=_HOST, port=port, title=f"colonnade {store.name}")
             self.token = secrets.token_urlsafe(32)
+
+        async def handle_index(self, request: web.Request) -> Any:
+            page = await super().handle_index(request)
+            page.text = page.text.replace("</body>", f"{_FOCUS}</body>")
+            return page
 
         async def _make_app(self) -> web.Application:
             app = web.Application(middlewares=[_guard(self.port)])
