@@ -105,9 +105,8 @@ class Server:
             environment = {**os.environ, "TMUX_TMPDIR": str(self.folder)}
             subprocess.run(tmux, env=environment, capture_output=True, timeout=20, check=False)
         if self._process is not None:
-            for process in (*self.sessions(), self._process):
-                with suppress(psutil.Error, OSError):
-                    process.kill()
+            self.cut()
+            self._process.kill()
             self._process.wait(10)
         self._temporary.cleanup()
 
@@ -249,6 +248,9 @@ class Line(Terminal):
         """What the user is about, for messages."""
         self._watch = watch
         super().__init__(command, columns=columns, lines=lines)
+
+    def __enter__(self) -> Line:
+        return self
 
     def sees(self, pattern: str, seconds: float = 60.0, *, quiet: float = 0.0) -> re.Match[str]:
         """Wait until the screen matches a pattern (`^` and `$` are the ends of a line).
