@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -147,8 +148,8 @@ async def test_the_map_is_drawn_and_crowds_are_named(store: Store) -> None:
         assert one.legend == "60 images  by density"
         text = one.text
         assert any("\u2801" <= character <= "\u28ff" for character in text)
-        assert "red ×" in text
-        assert "green ×" in text
+        assert re.search(r"red \d+%", text)
+        assert re.search(r"green \d+%", text)
         assert "blue" not in text, "tentative alone sets nothing apart"
 
 
@@ -159,7 +160,7 @@ async def test_the_cursor_shows_the_image_under_it(store: Store) -> None:
         await one.at_group(0)
         await one.until(lambda: one.screen.here is not None and one.screen.here.image is not None)
         assert one.screen.here is not None
-        await one.until(lambda: "red 0.90 accepted" in one.text)
+        await one.until(lambda: "red .90 accepted" in one.text)
         assert one.app.session is not None
         first = one.app.session.image
         assert first is not None

@@ -40,6 +40,8 @@ _PLAIN = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "plus": "+",
+    "equals_sign": "=",
+    "underscore": "_",
     "minus": "-",
 }
 

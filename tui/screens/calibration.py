@@ -19,6 +19,8 @@ __all__ = ["CalibrationScreen"]
 
 _REST_S = 0.12
 _REVIEWED = 12
+_TABLE_HINT = "enter opens  r review  ? keys"
+_LINES_HINT = "← → move  tab other line  r review  ? keys"
 
 
 class CalibrationScreen(CalibrationChanges):
@@ -56,6 +58,7 @@ class CalibrationScreen(CalibrationChanges):
         yield AttributePanel(id="attribute")
 
     def session_ready(self) -> None:
+        self.hint(_TABLE_HINT)
         self._read_table()
 
     def resumed(self) -> None:
@@ -135,6 +138,7 @@ class CalibrationScreen(CalibrationChanges):
         self._tried, self._warned = None, False
         self.panel.close("reading the distribution ...")
         self.add_class("-open")
+        self.hint(_LINES_HINT)
         self._show_head()
         self.call_after_refresh(self.panel.focus)
         self._read_attribute(code)
@@ -146,6 +150,7 @@ class CalibrationScreen(CalibrationChanges):
         self.panel.close()
         self.table.focus()
         self.remove_class("-open")
+        self.hint(_TABLE_HINT)
         self.call_after_refresh(self.table.focus)
 
     def _read_attribute(self, code: str, *, keep: bool = False) -> None:

@@ -26,7 +26,7 @@ def _state(value: Any) -> Cell:
 
 
 JOBS = (
-    Column("state", "state", 11, render=_state, index=1, sortable=False),
+    Column("state", "state", 13, render=_state, index=1, sortable=False),
     Column("command", "command", index=2, sortable=False),
     Column("progress", "progress", 14, index=4, sortable=False),
     Column("count", "done", 13, "right", index=5, sortable=False),

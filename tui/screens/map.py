@@ -63,6 +63,7 @@ class MapScreen(MapChoosing):
 
     def session_ready(self) -> None:
         self._look = replace(self._look, attribute=self.session.attribute, query=self.session.query)
+        self.hint("n crowd  + - zoom  r lasso  ? keys")
         self.globe.tell("reading the map ...")
         self.load()
 
@@ -137,7 +138,11 @@ class MapScreen(MapChoosing):
         self._crowd = (self._crowd + step) % len(self.crowds)
         cluster = self.crowds[self._crowd]
         self._point((cluster.column, cluster.row))
-        apart = f", {cluster.share:.0%} {cluster.code}, ×{cluster.lift:.1f}" if cluster.code else ""
+        apart = (
+            f", {cluster.share:.0%} show {cluster.code}, {cluster.lift:.1f} times as many as elsewhere"
+            if cluster.code
+            else ""
+        )
         self.say(f"crowd {self._crowd + 1} of {len(self.crowds)}: {cluster.images:,} images{apart}")
 
     def action_turn(self, east: float, north: float) -> None:

@@ -208,7 +208,9 @@ class MapDrawing(BaseScreen):
             (one for one in found.scores if one.status in ("accepted", "tentative")),
             key=lambda one: (one.status != "accepted", -(one.confidence or 0.0)),
         )
-        lines = [f"{one.code} {one.confidence or 0:.2f} {one.status}" for one in best[:7]]
+        lines = [
+            f"{one.code} {f'{one.confidence or 0:.2f}'.removeprefix('0')} {one.status}" for one in best[:7]
+        ]
         about.show((mark + image.shown, *(lines or ["no attribute accepted"])))
         reason = image.error or ("the file is missing" if image.state == "missing" else None)
         picture.show(image.file, reason or (None if image.file else "an imported vector: there is no file"))

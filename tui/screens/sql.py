@@ -18,11 +18,11 @@ from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, Sql
 from colonnade.tui.sql_text import Names, complete
 from colonnade.tui.widgets.line import TextLine, TextLines
 from colonnade.tui.widgets.sql_editor import SqlEditor
-from colonnade.tui.widgets.window_table import WindowTable
+from colonnade.tui.widgets.window_table import ListSource, WindowTable
 
 __all__ = ["SqlScreen"]
 
-_EMPTY = "write a statement above and run it with ^J or F5; views: "
+_EMPTY = "write a statement above; ^J or F5 runs it. Views: "
 
 
 class SqlScreen(BaseScreen):
@@ -80,6 +80,7 @@ class SqlScreen(BaseScreen):
         self.call_after_refresh(self.get_ready)
 
     def session_ready(self) -> None:
+        self.hint("^J runs  tab completes  Esc results  ? keys")
         path = self.session.path
         self._sql = SqlConsole(path)
         self.editor.completer = lambda text, cursor: complete(text, cursor, self._names)
@@ -156,6 +157,9 @@ class SqlScreen(BaseScreen):
 
     def _failed(self, error: Exception) -> None:
         self._runs = False
+        self._rows = None
+        self.table.empty = "no result: the statement was stopped, or failed"
+        self.table.show(ListSource([]))
         if isinstance(error, StoppedError):
             self.say("stopped")
         elif isinstance(error, FailedStatement) and error.place is not None:

@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from colonnade.tui.screens.vocabulary_trying import Tried
 from colonnade.tui.widgets.grid import Grid, GridItem
 from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.thumbnails import PictureStrip
 
 __all__ = ["Tries", "TryColumn"]
 
@@ -41,9 +42,7 @@ class TryColumn(Vertical):
     def compose(self) -> ComposeResult:
         yield TextLine(id=f"{self.id}-title")
         yield TextLines(id=f"{self.id}-lines")
-        grid = Grid(tile=_TILE, id=f"{self.id}-grid")
-        grid.can_focus = False
-        yield grid
+        yield PictureStrip(tile=_TILE, id=f"{self.id}-grid")
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._fill)
@@ -103,7 +102,7 @@ class TryColumn(Vertical):
 
 
 def _caption(mark: str, value: str, path: str) -> str:
-    return f"{mark}{value} {path.rpartition('/')[2]}".lstrip()
+    return f"{mark} {value} {path.rpartition('/')[2]}".lstrip()
 
 
 class Tries(Horizontal):

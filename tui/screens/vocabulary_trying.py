@@ -115,8 +115,9 @@ def _picture(session: Session, image_id: int, mark: str, value: str, path: str) 
 
 
 def decimal(value: float) -> str:
-    """A confidence or a cosine: `.98`."""
-    return f"{value:.2f}".removeprefix("0") if value >= 0 else f"-{-value:.2f}"
+    """A confidence or a cosine: `.98`, `-.03`."""
+    text = f"{abs(value):.2f}".removeprefix("0")
+    return f"-{text}" if value < 0 and text != ".00" else text
 
 
 def histogram(counts: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 from colonnade.tui.safe import safe
 
-__all__ = ["Cell", "Kind", "fit", "text_cells"]
+__all__ = ["Cell", "Kind", "fit", "fit_name", "text_cells"]
 
 Kind = Literal["", "dim", "good", "warn", "bad"]
 
@@ -50,3 +50,12 @@ def fit(text: str, width: int, align: str = "left", cut: str = "right") -> str:
             kept = kept[1:]
         return set_cell_size("…" + kept, width)
     return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
+
+
+def fit_name(text: str, width: int) -> str:
+    """A file's name made safe and exactly `width` cells wide; cut in the middle, for names differ at their ends."""
+    text = safe(text, limit=4000)
+    if text_cells(text) <= width or width < 8:
+        return fit(text, width)
+    head = (width - 1) // 3
+    return set_cell_size(text[:head], head) + fit(text, width - head, cut="left")

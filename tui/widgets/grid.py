@@ -11,11 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
-from textual.content import Content
 from textual.events import Click, Resize
 from textual.geometry import Region
 from textual.message import Message
@@ -26,6 +24,7 @@ from textual.worker import get_current_worker
 from colonnade.tui.keys import action
 from colonnade.tui.pictures import Loaded
 from colonnade.tui.safe import safe
+from colonnade.tui.widgets.cells import fit_name
 from colonnade.tui.widgets.picture import pictures_of, protocol_of
 from colonnade.tui.widgets.picture_strips import drawn_strips, mode_in
 
@@ -216,9 +215,7 @@ class Grid(Widget, can_focus=True):
     def _caption(self, item: GridItem, here: bool) -> Segment:
         width = self._tile[0]
         mark = "x" if item.id in self._on else " "
-        text = f"{'>' if here else ' '}[{mark}] {safe(item.caption, limit=200)}"
-        plain = Content(text).truncate(width, ellipsis=True).plain
-        plain += " " * (width - cell_len(plain))
+        plain = f"{'>' if here else ' '}[{mark}] {fit_name(item.caption, width - 5)}"
         style = self.rich_style + Style(reverse=here and self.has_focus, bold=item.id in self._on)
         return Segment(plain, style)
 

@@ -78,8 +78,9 @@ class DrawnTable(Widget):
 
     def _heading_line(self, width: int) -> Strip:
         base, current = self._style("heading"), self._style("column")
-        segments = [Segment(" " * GUTTER, base)]
-        for index, size in self._layout():
+        segments = [Segment("‹ " if self._first_column else " " * GUTTER, base)]
+        shown = self._layout()
+        for index, size in shown:
             column = self.columns[index]
             heading = column.heading
             if self.sort is not None and self.sort[0] == column.name:
@@ -88,7 +89,10 @@ class DrawnTable(Widget):
                 Segment(fit(heading, size, column.align), current if index == self.column else base)
             )
             segments.append(Segment(" " * GAP, base))
-        return Strip(segments).adjust_cell_length(width, base)
+        line = Strip(segments).adjust_cell_length(width, base)
+        if shown and shown[-1][0] < len(self.columns) - 1 and width > GUTTER:
+            line = Strip([*line.crop(0, width - 1), Segment("›", base)], width)  # more columns to the right
+        return line
 
     def _row_line(self, row: int, width: int) -> Strip:
         values = self.row_values(row)

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
-from textual.content import Content
 
-from colonnade.tui.safe import safe
+from colonnade.tui.widgets.cells import fit_name
 from colonnade.tui.widgets.grid import Grid, GridItem
 
 __all__ = ["JudgedGrid", "PictureStrip"]
-
-
-def _fitted(text: str, width: int) -> str:
-    plain = Content(text).truncate(width, ellipsis=True).plain
-    return plain + " " * (width - cell_len(plain))
 
 
 class PictureStrip(Grid, can_focus=False):
@@ -33,7 +26,7 @@ class PictureStrip(Grid, can_focus=False):
         return [item.id for item in self._items]
 
     def _caption(self, item: GridItem, here: bool) -> Segment:
-        return Segment(_fitted(safe(item.caption, limit=200), self._tile[0]), self.rich_style)
+        return Segment(fit_name(item.caption, self._tile[0]), self.rich_style)
 
 
 class JudgedGrid(Grid):
@@ -42,7 +35,7 @@ class JudgedGrid(Grid):
     DEFAULT_CSS = "JudgedGrid { width: 1fr; height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def __init__(self, *, tile: tuple[int, int] = (18, 8), id: str | None = None) -> None:
+    def __init__(self, *, tile: tuple[int, int] = (18, 7), id: str | None = None) -> None:
         super().__init__(tile=tile, id=id)
         self._unsure: set[int] = set()
         self._seen: set[int] = set()
@@ -83,6 +76,6 @@ class JudgedGrid(Grid):
 
     def _caption(self, item: GridItem, here: bool) -> Segment:
         mark = "?" if item.id in self._unsure else "x" if item.id in self._on else " "
-        text = f"{'>' if here else ' '}[{mark}] {safe(item.caption, limit=200)}"
+        text = f"{'>' if here else ' '}[{mark}] {fit_name(item.caption, self._tile[0] - 5)}"
         style = self.rich_style + Style(reverse=here and self.has_focus, bold=item.id in self._on)
-        return Segment(_fitted(text, self._tile[0]), style)
+        return Segment(text, style)
