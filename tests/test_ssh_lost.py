@@ -216,7 +216,7 @@ def in_tmux(server: Server) -> Iterator[Line]:
 
 
 @pytest.mark.slow
-def test_what_another_process_writes_is_seen_within_a_second_and_the_place_is_kept(tmp_path: Path) -> None:
+def test_what_another_process_writes_is_seen_at_once_and_the_place_is_kept(tmp_path: Path) -> None:
     store = moon_store(tmp_path / "s", images=600)
     with Line((sys.executable, "-m", "colonnade.tui.cli", "ui", str(store))) as line:
         line.sees("600 hits")
@@ -233,7 +233,7 @@ def test_what_another_process_writes_is_seen_within_a_second_and_the_place_is_ke
             seen = time.time()
             assert writer.stdout is not None
             written = float(writer.stdout.read())
-        assert seen - written < 1.5
+        assert seen - written < 3  # a second, and what a busy machine adds
         line.sees(rf"> +{re.escape(place)}")
         line.sees("650 images")
         assert len(list(Store(store).query("path like '0/new%'"))) == 50
