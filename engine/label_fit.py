@@ -42,7 +42,8 @@ _SLIPS = 0.1
 _MARGIN = 1.0
 """How far outside the center's 90 % interval the cut may lie."""
 _KNOTS, _KNOTS_TO = 241, 30.0
-_BLOCK = 64
+_KEPT = 200
+"""Answers of which the likelihood is kept, some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def expected_deviation(
         x, present, weight, sure: the labels so far, as for `fit_labels`.
     """
     before = _log_posterior(_checked(x, present, weight, sure))
-    yes = _yes(np.clip([next_x], -_FAR, _FAR), np.zeros(1, dtype=bool))[0]
+    yes = _yes(float(np.clip(next_x, -_FAR, _FAR)), False)
     probability = float((_normalised(before) * yes).sum())
     after_yes = _summary(before + np.log(yes), 0, 0).delta_sd
     after_no = _summary(before + np.log1p(-yes), 0, 0).delta_sd
@@ -185,9 +186,9 @@ def _by_the_others(log_posterior: np.ndarray, labels: _Labels) -> np.ndarray:
     delta, slope, _, _ = _grid()
     mass = _normalised(log_posterior)
     found = np.empty(len(labels.x))
-    for row, place in enumerate(labels.x):
-        others = (mass / _likelihood(labels, slice(row, row + 1))[0] ** labels.weight[row]).sum(axis=2)
-        shown = _sigmoid(slope[..., 0] * (place - delta[..., 0]) + _AT_CUT)
+    for row, answer in enumerate(labels.answers):
+        others = (mass / _answer(*answer)[0] ** labels.weight[row]).sum(axis=2)
+        shown = _sigmoid(slope[..., 0] * (answer[0] - delta[..., 0]) + _AT_CUT)
         found[row] = (others * shown).sum() / others.sum()
     return np.clip(found, 1e-12, 1 - 1e-12)
 
@@ -200,6 +201,10 @@ class _Labels:
     present: np.ndarray
     weight: np.ndarray
     sure: np.ndarray
+
+    @property
+    def answers(self) -> list[tuple[float, bool, bool]]:
+        return list(zip(self.x.tolist(), self.present.tolist(), self.sure.tolist(), strict=True))
 
     @property
     def slips(self) -> np.ndarray:
@@ -250,25 +255,25 @@ def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return delta, np.exp(log_slope), lapse[None, None, :], prior
 
 
-def _yes(x: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    """Probability of "yes" at x [n] over the grid: [n, D, S, L]."""
+def _yes(x: float, sure: bool) -> np.ndarray:
+    """Probability of "yes" at x over the grid, [D, S, L]."""
     delta, slope, lapse, _ = _grid()
-    lapse = np.where(sure[:, None, None, None], _of_both(lapse), lapse)
-    shown = _sigmoid(slope * (x[:, None, None, None] - delta) + _AT_CUT)
-    return np.asarray(lapse + (1 - 2 * lapse) * shown)
+    lapse = _of_both(lapse) if sure else lapse
+    return np.asarray(lapse + (1 - 2 * lapse) * _sigmoid(slope * (x - delta) + _AT_CUT))
 
 
-def _likelihood(labels: _Labels, part: slice) -> np.ndarray:
-    """Probability of some of the answers over the grid: [n, D, S, L]."""
-    yes = _yes(labels.x[part], labels.sure[part])
-    return np.where(labels.present[part, None, None, None], yes, 1 - yes)
+@lru_cache(maxsize=_KEPT)
+def _answer(x: float, present: bool, sure: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of an answer over the grid, [D, S, L], and its logarithm. A review asks for the same ones again."""
+    yes = _yes(x, sure)
+    likelihood = yes if present else 1 - yes
+    return likelihood, np.log(likelihood)
 
 
 def _log_posterior(labels: _Labels) -> np.ndarray:
     total = _grid()[3].copy()
-    for start in range(0, len(labels.x), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        total += np.tensordot(labels.weight[part], np.log(_likelihood(labels, part)), axes=1)
+    for answer, weight in zip(labels.answers, labels.weight.tolist(), strict=True):
+        total += weight * _answer(*answer)[1]
     return total
 
 

@@ -23,7 +23,7 @@ from cli_process import colonnade, process
 from PIL import Image
 
 from colonnade.engine.label_fit import fit_labels
-from colonnade.engine.review import Review
+from colonnade.engine.review import Question, Review
 from colonnade.engine.review_answers import read_judged
 from colonnade.engine.review_choice import Doubt, choose_image, doubt
 from colonnade.engine.review_worth import AttributeWorth
@@ -39,7 +39,7 @@ derived_attributes:
 """
 PICTURES = 24
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\n.png"
-ASKED = r"Earth\? "
+ASKED = r"(?:Earth|Moon)\? "
 _PROGRAM = "from colonnade.tui import cli; cli.main()"
 
 
@@ -334,7 +334,9 @@ def test_several_reviewers(store: Path) -> None:
 @pytest.mark.parametrize("audit", [False, True])
 def test_one_question_in_five_is_a_second_look_at_what_others_said(store: Path, audit: bool) -> None:
     asked = {
-        name: judge(Review(Store(store), "earth", reviewer=name, audit=audit), 10, lambda _, n=name: n == "ann")  # type: ignore[misc]
+        name: judge(
+            Review(Store(store), "earth", reviewer=name, audit=audit), 10, lambda _, n=name: n == "ann"
+        )  # type: ignore[misc]
         for name in ("ann", "ben")
     }
     both = [place for place, image in enumerate(asked["ben"]) if image in asked["ann"]]
@@ -348,6 +350,79 @@ def test_one_question_in_five_is_a_second_look_at_what_others_said(store: Path, 
     fresh = Review(Store(store), "earth", reviewer="dot", audit=audit)
     known = {image for image in judged.answers if audit or judged.balance(image)}
     assert not known & {question.image_id for question in fresh.listing(PICTURES, again=False)}
+
+
+def slipping(store: Path) -> tuple[Review, Question]:
+    """A review of which one answer is a slip, when it is asked for again."""
+    review = Review(Store(store), "moon", reviewer="ann")
+    slip = None
+    for _ in range(PICTURES):
+        question = review.next()
+        assert question is not None
+        if question.look:
+            assert question.image_id == slip
+            return review, question
+        present = question.above > 0
+        if slip is None and abs(question.above) > 0.8:
+            slip, present = question.image_id, not present
+        review.answer(question, present)
+    raise AssertionError("the slip was not asked about")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_doubtful_answer_is_asked_for_once_more(store: Path, same: bool) -> None:
+    review, look = slipping(store)
+    assert look.said is not None
+    before = len(answers(store, "moon"))
+    again = Review(Store(store), "moon", reviewer="ann").next()
+    assert again is not None and again.look and again.image_id == look.image_id, "after an interruption too"
+    away = Review(Store(store), "moon", reviewer="ben").next()
+    assert away is not None and not away.look, "only who said it is told"
+    page = Review(Store(store), "moon", reviewer="ann").listing(PICTURES, own=False)
+    assert look.image_id not in {question.image_id for question in page}
+
+    given = review.answer(look, look.said.present is same)
+    assert given.twice
+    assert len(answers(store, "moon")) == before, "the later answer replaces the earlier"
+    assert answers(store, "moon")[look.image_id, "ann"] is given.present
+    for one in (review, Review(Store(store), "moon", reviewer="ann")):
+        rest = [question.image_id for question in one.listing(PICTURES)]
+        assert look.image_id not in rest, "nobody is asked a third time"
+    back = review.again(given)
+    assert back is not None and not back.look
+    assert review.answer(back, None).twice, "changed by hand, it stays one of two looks"
+
+
+def test_what_was_said_a_moment_ago_is_not_asked_for_at_once(store: Path) -> None:
+    review = Review(Store(store), "moon", reviewer="ann")
+    last = None
+    for number in range(PICTURES):
+        question = review.next()
+        if question is None:
+            break
+        assert question.image_id != last
+        review.answer(question, number % 2 == 0)
+        last = question.image_id
+
+
+def test_a_second_look_on_a_terminal_and_in_a_list(store: Path) -> None:
+    _, look = slipping(store)
+    assert look.said is not None
+    words = ("review", "moon", "--list", "--json", "--budget", "3")
+    (first, *_) = colonnade(store, *words, "--reviewer", "ann").out.splitlines()
+    listed = json.loads(first)
+    assert (listed["image_id"], listed["policy"], listed["reviewer"]) == (look.image_id, "again", "ann")
+    assert listed["said"] == ("yes" if look.said.present else "no")
+    for line in colonnade(store, *words).out.splitlines():
+        assert json.loads(line)["policy"] == "policy"
+    with reviewing(store, "moon", "--budget", "1", "--no-fit") as child:
+        child.expect(ASKED)
+        assert re.search(LOOK, child.before) and "look again" in child.before
+        child.send("n" if look.said.present else "y")
+        press(child, "u")
+        assert "1 of them at a second look" in stand_by(child) or "of them at a second look" in child.before
+    kept = read_judged(Store(store).snapshot(), "moon").answers[look.image_id]["ann"]
+    assert (kept.present, kept.twice) == (not look.said.present, True)
 
 
 def test_an_image_that_nobody_is_sure_of_is_asked_again_of_another(store: Path) -> None:

@@ -191,6 +191,32 @@ def test_the_answer_that_others_contradict_is_the_likeliest_slip() -> None:
 
 
 @settings(max_examples=20, deadline=None)
+@given(answers, st.randoms(use_true_random=False))
+def test_some_slips_are_told_as_all_are(rows: tuple[np.ndarray, ...] | None, random: object) -> None:
+    if rows is None:
+        return
+    x, present, weight = rows
+    sure = weight > 1.5
+    some = np.array(random.sample(range(len(x)), len(x) // 2), dtype=np.int64)  # type: ignore[attr-defined]
+    every = slip_probabilities(x, present, sure)
+    assert slip_probabilities(x, present, sure, of=some) == pytest.approx(every[some])
+
+
+def test_two_looks_that_agree_weigh_more_than_one() -> None:
+    x = np.array([-2.0, -1.5, 1.0, 1.5, 2.5])
+    said = np.array([True, False, True, True, True])
+    once, twice = np.zeros(5, dtype=bool), np.arange(5) == 0
+    assert fit_labels(x, said, sure=once) == fit_labels(x, said)
+    assert fit_labels(x, said, sure=twice).center < fit_labels(x, said).center - 0.02
+    before, after = slip_probabilities(x, said, once), slip_probabilities(x, said, twice)
+    assert np.argmax(before) == 0
+    assert after[0] < before[0] / 4
+    assert expected_deviation(x, said, 0.0, sure=once) == expected_deviation(x, said, 0.0)
+    with pytest.raises(ValueError, match="one length"):
+        fit_labels(x, said, sure=np.zeros(4, dtype=bool))
+
+
+@settings(max_examples=20, deadline=None)
 @given(answers)
 def test_slip_probabilities_are_probabilities(rows: tuple[np.ndarray, ...] | None) -> None:
     if rows is not None:

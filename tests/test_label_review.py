@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from sound_stores import MODEL, VOCABULARY, sound_store
 from colonnade.engine.answers import read_answers
 from colonnade.engine.errors import InputError
 from colonnade.engine.label_fit import fit_labels
+from colonnade.engine.labels import export_labels, import_labels
 from colonnade.engine.removal import drop
 from colonnade.engine.review_answers import AUDIT, POLICY, Answer, Judged, read_judged, save_answer
 from colonnade.engine.review_choice import choose_image
@@ -25,6 +27,7 @@ from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
+from colonnade.engine.verify import verify
 
 SAID = st.lists(
     st.tuples(
@@ -108,6 +111,37 @@ def test_audits_keep_their_probability(store: Store) -> None:
     assert found.drawn(2) == 0.001
 
 
+@pytest.mark.parametrize(
+    ("policy", "word"), [(POLICY, "again"), (AUDIT, "audit again"), ("imported", "again")]
+)
+def test_an_answer_of_a_second_look_stays_one(store: Store, policy: str, word: str, tmp_path: Path) -> None:
+    give(store, answer(3, present=True, policy=policy), answer(4, present=False))
+    give(store, replace(answer(3, present=False, policy=policy), twice=True))
+    found = read_judged(store.snapshot(), "moon")
+    assert found.answers[3]["eve"].twice and not found.answers[4]["eve"].twice
+    assert (found.drawn(3) is not None) is (policy == AUDIT)
+    assert settled(store) == {3: False, 4: False}
+    assert found.sure.tolist() == [True, False]
+    assert read_answers(store.snapshot(), "moon").sure.tolist() == [True, False]
+    assert verify(store.path).sound
+
+    rows = [row | {"reviewed_at": None} for row in export_labels(store.snapshot(), ["moon"])]
+    assert [row["policy"] for row in rows] == [word, POLICY]
+    (tmp_path / "l.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = sound_store(tmp_path / "other")
+    assert import_labels(other, tmp_path / "l.jsonl").written == 2
+    assert read_judged(other.snapshot(), "moon").answers[3]["eve"].twice
+
+
+def test_who_agree_are_sure() -> None:
+    found = judged([(1, "ann", True), (1, "bob", True), (2, "ann", True), (3, "ann", True), (3, "bob", None)])
+    assert found.sure.tolist() == [True, False, False]
+    against = replace(answer(4, "cyd", False), twice=True)
+    torn = judged([(4, "ann", True), (4, "bob", True)]).with_answer(against)
+    assert torn.settled[1].tolist() == [True], "a second look gives nobody a second vote"
+    assert torn.sure.tolist() == [False]
+
+
 @settings(max_examples=50, deadline=None)
 @given(SAID)
 def test_majority_by_hand(rows: list[tuple[int, str, bool | None]]) -> None:
@@ -119,6 +153,7 @@ def test_majority_by_hand(rows: list[tuple[int, str, bool | None]]) -> None:
     wanted = {image: value > 0 for image, value in sorted(balance.items()) if value}
     assert dict(zip(ids.tolist(), settled_.tolist(), strict=True)) == wanted
     assert list(ids) == sorted(ids)
+    assert len(judged(rows).sure) == len(ids)
 
 
 def test_answers_outlive_tagging_models_and_attributes(store: Store) -> None:

@@ -13,9 +13,7 @@ _SAID = {True: "yes", False: "no", None: "unsure"}
 
 def standing_words(standing: dict[str, Any], *, audit: bool) -> tuple[str, str]:
     """(labels, precision and recall so far; what one more label would be worth)."""
-    parts = [
-        f"{count_of(standing['labels'], 'image')} settled: {standing['yes']:,} yes, {standing['no']:,} no"
-    ]
+    parts = [f"{standing['labels']:,} settled: {standing['yes']:,} yes, {standing['no']:,} no"]
     parts += [f"{standing[name]:,} {name}" for name in ("unsettled", "disputed") if standing[name]]
     found = standing["audit"]
     if found["audited"]:
@@ -38,8 +36,8 @@ def _worth(standing: dict[str, Any], *, audit: bool) -> str:
     if not doubt["now"]:
         return "no image is in doubt"
     after = doubt["after_one_more"]
-    open_ = f"in doubt, for the cut may lie on either side: {count_of(doubt['now'], 'image')}"
-    return f"{open_}; after one more label about {after:,.0f}"
+    open_ = f"in doubt (the cut may lie on either side): {count_of(doubt['now'], 'image')}"
+    return f"{open_}; after one more label {after:,.0f}"
 
 
 def done_words(standing: dict[str, Any], answered: int, *, exhausted: bool) -> str:
@@ -55,6 +53,8 @@ def done_words(standing: dict[str, Any], answered: int, *, exhausted: bool) -> s
 def place_words(question: dict[str, Any], answered: int, budget: int) -> str:
     """Which question it is."""
     said = question.get("said")
+    if said and question.get("look"):
+        return f"look again: you said {_SAID[said['present']]}"
     if said:
         return f"again: you said {_SAID[said['present']]}"
     return f"{answered + 1} of {budget}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -18,6 +19,7 @@ from colonnade.tui.widgets.thumbnails import JudgedGrid
 
 __all__ = ["ReviewScreen"]
 
+_DOUBT = "your other answers speak against it; what you say now stands"
 _IMPORTED = "imported: the picture's file is not known here"
 _ONE_HINT = "y yes  n no  u unsure  b back  g page  ? keys"
 _PAGE_HINT = "space yes/no  u unsure  ^S saves the page  g one  ? keys"
@@ -36,6 +38,7 @@ class ReviewScreen(ReviewPaging):
     ReviewScreen.-page.-large #picture { display: block; }
     ReviewScreen.-page.-large #page { display: none; }
     ReviewScreen #standing { height: 2; }
+    ReviewScreen.-narrow #standing { height: 3; }
     ReviewScreen #note { text-style: bold; }
     ReviewScreen.-flat #standing, ReviewScreen.-flat #name { display: none; }
     """
@@ -71,9 +74,10 @@ class ReviewScreen(ReviewPaging):
     @property
     def question(self) -> dict[str, Any] | None:
         """What is asked; None where the budget is used up, or nothing is left."""
-        if self._asked is None or (self._answered >= self._budget and not self._steps):
-            return None
-        return self._asked.question
+        found = self._asked.question if self._asked is not None else None
+        if found is None or self._steps or found.get("look"):
+            return found
+        return found if self._answered < self._budget else None
 
     def session_ready(self) -> None:
         self.hint(_ONE_HINT)
@@ -114,7 +118,8 @@ class ReviewScreen(ReviewPaging):
     def _show(self, asked: Asked) -> None:
         self._busy, self._asked, self._tried = False, asked, False
         standing = standing_words(asked.standing, audit=self._asking is not None and self._asking.audit)
-        self.query_one("#standing", TextLines).show(tuple(f" {line}" for line in standing))
+        lines = [part for line in standing for part in wrap(line, max(20, self.size.width - 2))]
+        self.query_one("#standing", TextLines).show(tuple(f" {line}" for line in lines))
         if self.has_class("-page"):
             self._show_page(asked)
         else:
@@ -127,7 +132,7 @@ class ReviewScreen(ReviewPaging):
             self.picture.show(None)
             return
         self._head(asked, place_words(question, self._answered, self._budget))
-        self.tell_change("")
+        self.tell_change(_DOUBT if question.get("look") and not self._steps else "")
         self.query_one("#name", TextLine).tell(f" {question['shown']}")
         path = Path(question["file"]) if question["file"] else None
         if path is None or self.picture.path != path:
@@ -171,7 +176,7 @@ class ReviewScreen(ReviewPaging):
         else:
             self._busy = True
             work = partial(asking.answer, question, present)
-            again = bool(self._steps)
+            again = bool(self._steps or question.get("look"))
             self.background("review", work, partial(self._answer_saved, again), failed=self.has_failed)
 
     def _answer_saved(self, again: bool, asked: Asked) -> None:
