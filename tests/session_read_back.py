@@ -47,6 +47,7 @@ def read_back(
 
         status = "scores WHERE attribute_code = ? AND status = ?"
         holds(f"accepted as {new}, its line moved", count(status, new, "accepted"), said["accepted"])
+        holds("accepted before, as the try had said", said["before"], said["tried"])
         holds("by as many more", said["accepted"] - said["before"], said["entering"])
         for name, number in said["sql"].items():
             holds(f"{name} as {new}, as SQL showed it", count(status, new, name), number)
