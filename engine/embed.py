@@ -61,6 +61,7 @@ def embed(
     load: Callable[[str], Embedder] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     on_conflict: Callable[[str], None] | None = None,
+    on_failure: Callable[[str, str], None] | None = None,
 ) -> EmbedOutcome:
     """Embed every image that has no vector of the store's model; loads the model only if there is one.
 
@@ -72,6 +73,7 @@ def embed(
         force: embed again what has a vector already or could not be decoded.
         load: gives the model; by default `load_embedder`.
         progress: called with (done, total, failures).
+        on_failure: called with the path of each file that cannot be decoded, and why.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -96,8 +98,14 @@ def embed(
             store.path, lambda current: current.with_model(model, activate=current.spec == settings.spec)
         )
         pending = pending_images(snapshot, model.key, force=force)
-    run = _Run(store, model, pending, force, progress or (lambda *_: None), on_conflict or (lambda _: None))
+    run = _Run(
+        store, model, pending, force, progress or _ignore, on_conflict or _ignore, on_failure or _ignore
+    )
     return run.run(embedder, batch, limit)
+
+
+def _ignore(*_: object) -> None:
+    return None
 
 
 def _model_of(embedder: Embedder, settings: Settings) -> Model:
@@ -129,9 +137,10 @@ class _Run:
         force: bool,
         progress: Callable[[int, int, int], None],
         on_conflict: Callable[[str], None],
+        on_failure: Callable[[str, str], None],
     ) -> None:
         self.store, self.model, self.pending, self.force = store, model, pending, force
-        self.progress, self.on_conflict = progress, on_conflict
+        self.progress, self.on_conflict, self.on_failure = progress, on_conflict, on_failure
         self.outcome = EmbedOutcome()
         self.row_of = {int(image_id): row for row, image_id in enumerate(pending.ids)}
         self.copies: dict[int, list[int]] = {}
@@ -281,8 +290,10 @@ class _Run:
                     self.left.append(one)
                     continue
                 kept.append((one, reason))
+                path = self.pending.paths[self.row_of[one]]
+                self.on_failure(path, reason)
                 if len(self.outcome.failures) < 1000:
-                    self.outcome.failures.append((self.pending.paths[self.row_of[one]], reason))
+                    self.outcome.failures.append((path, reason))
         self.outcome.failed += len(kept)
         return kept
 

@@ -27,6 +27,7 @@ __all__ = ["Job", "JobRecord", "embedding_rate", "list_jobs", "read_log", "recor
 KEEP_JOBS = 100
 _MAX_RECORD_BYTES = 4 << 20
 _WRITE_SECONDS = 0.5
+_MOST_OUTCOMES = 1000
 _ID = re.compile(r"\d{8}-\d{6}-\d{1,10}")
 
 
@@ -71,6 +72,11 @@ class Job:
         """Record facts of the job: outcomes, message, embedded_per_second."""
         self.record = replace(self.record, **facts)
         self.write()
+
+    def failed(self, path: str, reason: str) -> None:
+        """Record a file that cannot be read; written to disk with the next progress."""
+        if len(self.record.outcomes) < _MOST_OUTCOMES:
+            self.record = replace(self.record, outcomes=(*self.record.outcomes, (path, reason)))
 
     def log(self, line: str) -> None:
         """Append a line to the job's log."""

@@ -191,6 +191,7 @@ def apply_scan(
     progress: Callable[[int, int, int], None] | None = None,
     *,
     narrate: Callable[[str], None] | None = None,
+    on_failure: Callable[[str, str], None] | None = None,
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
     timeout_s: float = 30.0,
@@ -204,6 +205,7 @@ def apply_scan(
     Args:
         progress: called with (files read, files to read, unreadable so far).
         narrate: called with a line where there is something to say, such as a retry.
+        on_failure: called with the path of each file that cannot be read, and why.
         max_pixels: larger images are refused.
         workers: processes that read; by default one a CPU.
         timeout_s: what one file may take, beside a second for each 4 MB.
@@ -225,6 +227,7 @@ def apply_scan(
         plan.moves,
         total=plan.reads,
         progress=progress,
+        on_failure=on_failure,
         batch_files=batch_files,
         batch_s=batch_s,
     )

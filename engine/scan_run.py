@@ -44,6 +44,7 @@ class ScanRun:
         *,
         total: int,
         progress: Callable[[int, int, int], None] | None,
+        on_failure: Callable[[str, str], None] | None,
         batch_files: int,
         batch_s: float,
     ) -> None:
@@ -56,6 +57,7 @@ class ScanRun:
         self._total = total
         self._done = 0
         self._progress = progress
+        self._on_failure = on_failure
         self._batch_files = batch_files
         self._batch_s = batch_s
         self._waiting: dict[int, tuple[Job, ImageFacts]] = {}  # read, but one before them is not
@@ -195,6 +197,9 @@ class ScanRun:
             self._rows.append(row)
         if facts.state == "unreadable":
             self.counts["unreadable"] += 1
+            failure = f"{root.name}/{entry.path}", facts.error or "unreadable"
+            if self._on_failure is not None:
+                self._on_failure(*failure)
             if len(self.failures) < FAILURES_KEPT:
-                self.failures.append((f"{root.name}/{entry.path}", facts.error or "unreadable"))
+                self.failures.append(failure)
         return True

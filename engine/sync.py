@@ -103,6 +103,8 @@ class Narrator:
 
     progress: Progress = lambda phase, done, total, failures: None
     say: Callable[[str], None] = lambda line: None
+    failed: Callable[[str, str], None] = lambda path, reason: None
+    """Told of each file that cannot be read, and why."""
 
 
 def make_plan(store: Store, *, scan: bool = True) -> Plan:
@@ -205,6 +207,7 @@ def run_plan(
             plan.scan,
             lambda done, total, failures: narrate.progress("scan", done, total, failures),
             narrate=narrate.say,
+            on_failure=narrate.failed,
         )
     now = make_plan(store, scan=False) if outcome.scan else plan
     if now.images_to_embed:
@@ -214,6 +217,7 @@ def run_plan(
             load=load,
             progress=lambda done, total, failures: narrate.progress("embed", done, total, failures),
             on_conflict=narrate.say,
+            on_failure=narrate.failed,
         )
         now = make_plan(store, scan=False)
     if now.base:

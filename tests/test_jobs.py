@@ -24,7 +24,9 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_job_is_recorded_from_start_to_end(store: Store) -> None:
     with record_job(store.path, ["sync"]) as job:
+        job.failed("a.jpg", "broken")
         job.update("embed", 3, 10, 1)
+        assert list_jobs(store.path)[0].outcomes == (("a.jpg", "broken"),), "before it ends"
         job.log("a line\nwith a break and \x1b[31m")
         running = list_jobs(store.path)[0]
         assert (running.state, running.phase, running.done, running.total, running.failures) == (

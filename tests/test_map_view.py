@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from colonnade.tui.map_clusters import crowds, label_crowds, smoothed
@@ -109,6 +109,7 @@ def test_zooming_keeps_the_place_under_the_cursor() -> None:
 
 
 @given(VIEWS, st.integers(0, 1000))
+@example(View(7, 2, 0.0, 0.0, 1.0), 1)
 @settings(max_examples=40, deadline=None)
 def test_the_frame_counts_what_is_on_the_screen(view: View, seed: int) -> None:
     vectors = sphere(300, seed).astype(np.float32)
@@ -215,7 +216,7 @@ def test_crowds_are_found_and_told_apart() -> None:
     assert by_group[2].code is None, "nothing common sets it apart"
     assert by_group[0].share > 0.95
     assert by_group[0].lift > 20
-    assert by_group[0].text.startswith("red ×")
+    assert by_group[0].text.startswith("red ")
     assert smoothed(frame.counts).sum() == pytest.approx(frame.counts.sum(), rel=0.01)
 
 
@@ -239,7 +240,7 @@ def test_the_paint() -> None:
     found, owner = crowds(frame)
     named = label_crowds(frame, found, owner, [("code_of_a_length", lambda: of == 0)])
     with_text = with_names(painted, named)
-    assert sum("code_of_a_length ×" in row for row in with_text.rows) == 1
+    assert sum("code_of_a_length 1" in row for row in with_text.rows) == 1
     assert (with_text.levels == NAME).sum() == len(max((c.text for c in named), key=len))
     assert {len(row) for row in with_text.rows} == {80}
 

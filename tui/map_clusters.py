@@ -35,11 +35,8 @@ class Cluster:
 
     @property
     def text(self) -> str:
-        return (
-            ""
-            if self.code is None
-            else f"{self.code} ×{min(self.lift, 99):.{0 if self.lift >= 9.95 else 1}f}"
-        )
+        """What most sets it apart, and how many of its images show that."""
+        return "" if self.code is None else f"{self.code} {self.share:.0%}"
 
 
 def smoothed(counts: np.ndarray) -> np.ndarray:

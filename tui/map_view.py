@@ -230,7 +230,13 @@ def _dithered(dots: np.ndarray) -> np.ndarray:
         return dots > 0
     level = np.log1p(dots) / np.log1p(np.quantile(busy, 0.99))
     height, width = dots.shape
-    return np.asarray((level > np.tile(_DITHER, (height // 4, width // 2))) & (dots > 0))
+    found = (level > np.tile(_DITHER, (height // 4, width // 2))) & (dots > 0)
+    # A cell that has images shows one dot at least: that of most of them.
+    of_cells = dots.reshape(height // 4, 4, width // 2, 2).transpose(0, 2, 1, 3).reshape(-1, 8)
+    set_of_cells = found.reshape(height // 4, 4, width // 2, 2).transpose(0, 2, 1, 3).reshape(-1, 8)
+    bare = np.flatnonzero((of_cells.max(axis=1) > 0) & ~set_of_cells.any(axis=1))
+    set_of_cells[bare, of_cells[bare].argmax(axis=1)] = True
+    return set_of_cells.reshape(height // 4, width // 2, 4, 2).transpose(0, 2, 1, 3).reshape(height, width)
 
 
 def _braille(bits: np.ndarray) -> np.ndarray:

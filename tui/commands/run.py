@@ -53,7 +53,7 @@ def _job(store: Store, command: Sequence[str]) -> Iterator[tuple[Job, Narrator]]
             line.close()
             say(text)
 
-        yield job, Narrator(show, tell)
+        yield job, Narrator(show, tell, job.failed)
 
 
 def _report(rows: list[tuple[str, str, int]], failures: Sequence[tuple[str, str]], failed: int) -> None:
@@ -162,7 +162,11 @@ def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
     with _job(opened, ["scan"]) as (job, narrator):
         planned = plan_scan(opened)
         outcome = apply_scan(
-            opened, planned, lambda d, t, f: narrator.progress("scan", d, t, f), narrate=narrator.say
+            opened,
+            planned,
+            lambda d, t, f: narrator.progress("scan", d, t, f),
+            narrate=narrator.say,
+            on_failure=narrator.failed,
         )
         job.note(outcomes=outcome.failures, failures=outcome.unreadable)
     rows = scan_rows(outcome)
@@ -201,6 +205,7 @@ def embed(
             load=model_loader(device),
             progress=lambda d, t, f: narrator.progress("embed", d, t, f),
             on_conflict=narrator.say,
+            on_failure=narrator.failed,
         )
         rate = outcome.embedded / outcome.seconds if outcome.embedded else None
         job.note(outcomes=tuple(outcome.failures), embedded_per_second=rate, failures=outcome.failed)

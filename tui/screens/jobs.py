@@ -14,7 +14,7 @@ from colonnade.tui.job_rows import Paces, headline, job_row, outcome_rows
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen
 from colonnade.tui.screens.jobs_columns import FILES, JOBS, LINES, STARTABLE
-from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.line import TextLines
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class JobsScreen(BaseScreen):
     AUTO_FOCUS = "#jobs"
     DEFAULT_CSS = """
     JobsScreen #jobs { height: 1fr; }
-    JobsScreen #about { background: $panel; text-style: bold; }
+    JobsScreen #about { background: $panel; text-style: bold; height: auto; max-height: 4; }
     JobsScreen #below { height: 1fr; }
     JobsScreen.-flat #about, JobsScreen.-flat #below { display: none; }
     """
@@ -69,7 +69,7 @@ class JobsScreen(BaseScreen):
 
     def compose_body(self) -> ComposeResult:
         yield WindowTable(JOBS, id="jobs", empty="no job has run yet: r does what is stale, s starts one")
-        yield TextLine(id="about")
+        yield TextLines(id="about")
         yield WindowTable(LINES, id="below", heading=False)
 
     @property
@@ -198,7 +198,8 @@ class JobsScreen(BaseScreen):
         end: bool = False,
     ) -> None:
         """Show rows below; where they are the same as before, nothing is drawn."""
-        self.query_one("#about", TextLine).tell(f" {about}")
+        lines = wrap(about, max(20, self.size.width - 2), max_lines=4, subsequent_indent="  ")
+        self.query_one("#about", TextLines).show(tuple(f" {line}" for line in lines))
         if (what, tuple(rows)) == self._shown:
             return
         same = what == self._shown[0]

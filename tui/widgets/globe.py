@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.color import Color, ColorType
@@ -109,8 +110,9 @@ class Globe(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style
         if self._paint is None:
-            first = (self.size.height - len(self._lines)) // 2
-            text = self._lines[y - first] if 0 <= y - first < len(self._lines) else ""
+            lines = [part for line in self._lines for part in wrap(line, max(20, width - 4))]
+            first = (self.size.height - len(lines)) // 2
+            text = lines[y - first] if 0 <= y - first < len(lines) else ""
             return Strip([Segment(fit(f"  {text}" if text else "", width), base)], width)
         if y >= len(self._paint.rows):
             return Strip.blank(width, base)
