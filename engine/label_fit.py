@@ -18,6 +18,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from colonnade.engine.label_arrays import FAR, Labels, as_given, checked, of_both
+
 __all__ = [
     "READY_IN_ALL",
     "READY_OF_EACH",
@@ -36,9 +38,6 @@ _AT_CUT = float(np.log(0.4 / 0.6))
 _LAPSES = ((0.01, 0.5), (0.05, 0.3), (0.12, 0.2))
 """(Share of answers that are slips, its prior probability)."""
 _DELTAS, _SLOPES = 121, 17
-_FAR = 60.0
-_SLIPS = 0.1
-"""How many answers are taken for slips where one is judged by the others."""
 _MARGIN = 1.0
 """How far outside the center's 90 % interval the cut may lie."""
 _KNOTS, _KNOTS_TO = 241, 30.0
@@ -98,7 +97,7 @@ def fit_labels(
     Raises:
         ValueError: the lengths differ, an x is not a number, or a weight is negative or infinite.
     """
-    labels = _checked(x, present, weight, sure)
+    labels = checked(x, present, weight, sure)
     posterior = _log_posterior(labels)
     fit = _summary(posterior, int(labels.present.sum()), int((~labels.present).sum()))
     if collection is None or len(collection) == 0:
@@ -119,17 +118,17 @@ def expected_deviation(
     Args:
         x, present, weight, sure: the labels so far, as for `fit_labels`.
     """
-    before = _log_posterior(_checked(x, present, weight, sure))
-    yes = _yes(float(np.clip(next_x, -_FAR, _FAR)), False)
+    before = _log_posterior(checked(x, present, weight, sure))
+    yes = _yes(float(np.clip(next_x, -FAR, FAR)), False)
     probability = float((_normalised(before) * yes).sum())
     after_yes = _summary(before + np.log(yes), 0, 0).delta_sd
     after_no = _summary(before + np.log1p(-yes), 0, 0).delta_sd
     return probability * after_yes + (1 - probability) * after_no
 
 
-def _best_cut(fit: LabelFit, log_posterior: np.ndarray, collection: np.ndarray, labels: _Labels) -> float:
+def _best_cut(fit: LabelFit, log_posterior: np.ndarray, collection: np.ndarray, labels: Labels) -> float:
     """The cut of the highest expected F1, among those between two images that the posterior allows."""
-    ordered = np.sort(np.clip(collection[~np.isnan(collection)], -_FAR, _FAR).astype(np.float64))[::-1]
+    ordered = np.sort(np.clip(collection[~np.isnan(collection)], -FAR, FAR).astype(np.float64))[::-1]
     probability = _predicted(log_posterior, ordered)
     others = _by_the_others(log_posterior, labels)
     evidence = np.where(labels.present, labels.weight, -labels.weight) * np.log(1 / labels.slips - 1)
@@ -171,17 +170,17 @@ def slip_probabilities(
         x, present, sure: as for `fit_labels`.
         of: int or bool index of the answers to judge; all by default.
     """
-    posterior = _log_posterior(_checked(x, present, None, sure))
-    labels = _as_given(x, present, None, sure)
+    posterior = _log_posterior(checked(x, present, None, sure))
+    labels = as_given(x, present, None, sure)
     if of is not None:
-        labels = _Labels(labels.x[of], labels.present[of], labels.weight[of], labels.sure[of])
+        labels = Labels(labels.x[of], labels.present[of], labels.weight[of], labels.sure[of])
     expected = _by_the_others(posterior, labels)
     agreeing = np.where(labels.present, expected, 1 - expected)
     slips = labels.slips
     return np.asarray(slips * (1 - agreeing) / (slips * (1 - agreeing) + (1 - slips) * agreeing))
 
 
-def _by_the_others(log_posterior: np.ndarray, labels: _Labels) -> np.ndarray:
+def _by_the_others(log_posterior: np.ndarray, labels: Labels) -> np.ndarray:
     """The probability [n] that labelled images show the attribute, as the other labels have it."""
     delta, slope, _, _ = _grid()
     mass = _normalised(log_posterior)
@@ -191,54 +190,6 @@ def _by_the_others(log_posterior: np.ndarray, labels: _Labels) -> np.ndarray:
         shown = _sigmoid(slope[..., 0] * (answer[0] - delta[..., 0]) + _AT_CUT)
         found[row] = (others * shown).sum() / others.sum()
     return np.clip(found, 1e-12, 1 - 1e-12)
-
-
-@dataclass(frozen=True, eq=False)
-class _Labels:
-    """Arrays [n] as `fit_labels` takes them, checked."""
-
-    x: np.ndarray
-    present: np.ndarray
-    weight: np.ndarray
-    sure: np.ndarray
-
-    @property
-    def answers(self) -> list[tuple[float, bool, bool]]:
-        return list(zip(self.x.tolist(), self.present.tolist(), self.sure.tolist(), strict=True))
-
-    @property
-    def slips(self) -> np.ndarray:
-        """How many answers of each kind are taken for slips where one is judged by the others."""
-        return np.where(self.sure, _of_both(np.array(_SLIPS)), _SLIPS)
-
-
-def _of_both(slips: np.ndarray) -> np.ndarray:
-    """The share of wrong ones among pairs of looks that agree, from the share of slips."""
-    return slips**2 / (slips**2 + (1 - slips) ** 2)
-
-
-def _as_given(
-    x: np.ndarray, present: np.ndarray, weight: np.ndarray | None, sure: np.ndarray | None
-) -> _Labels:
-    x = np.asarray(x, dtype=np.float64)
-    present = np.asarray(present, dtype=bool)
-    weight = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-    sure = np.zeros(len(x), dtype=bool) if sure is None else np.asarray(sure, dtype=bool)
-    if not x.shape == present.shape == weight.shape == sure.shape or x.ndim != 1:
-        shapes = f"x {x.shape}, present {present.shape}, weight {weight.shape} and sure {sure.shape}"
-        raise ValueError(f"{shapes} must be of one length")
-    if np.isnan(x).any() or not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ValueError("x must be numbers, weights finite and not negative")
-    return _Labels(np.clip(x, -_FAR, _FAR), present, weight, sure)
-
-
-def _checked(
-    x: np.ndarray, present: np.ndarray, weight: np.ndarray | None, sure: np.ndarray | None
-) -> _Labels:
-    """In a fixed order, so that sums over them do not depend, in their last bits, on the order of the labels."""
-    given = _as_given(x, present, weight, sure)
-    order = np.lexsort((given.sure, given.weight, given.present, given.x))
-    return _Labels(given.x[order], given.present[order], given.weight[order], given.sure[order])
 
 
 @lru_cache(maxsize=1)
@@ -258,7 +209,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def _yes(x: float, sure: bool) -> np.ndarray:
     """Probability of "yes" at x over the grid, [D, S, L]."""
     delta, slope, lapse, _ = _grid()
-    lapse = _of_both(lapse) if sure else lapse
+    lapse = of_both(lapse) if sure else lapse
     return np.asarray(lapse + (1 - 2 * lapse) * _sigmoid(slope * (x - delta) + _AT_CUT))
 
 
@@ -270,7 +221,7 @@ def _answer(x: float, present: bool, sure: bool) -> tuple[np.ndarray, np.ndarray
     return likelihood, np.log(likelihood)
 
 
-def _log_posterior(labels: _Labels) -> np.ndarray:
+def _log_posterior(labels: Labels) -> np.ndarray:
     total = _grid()[3].copy()
     for answer, weight in zip(labels.answers, labels.weight.tolist(), strict=True):
         total += weight * _answer(*answer)[1]

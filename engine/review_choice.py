@@ -21,9 +21,9 @@ __all__ = ["Chosen", "Doubt", "choose_image", "doubt", "doubtful_answer", "is_se
 _LEAST_JITTER, _JITTER_SHARE = 0.25, 0.5
 _NORMAL_90 = 1.645
 _SECOND_LOOKS = 5
-_DOUBTFUL = 0.15
-"""From which probability of a slip on the same reviewer is asked again: of 20 answers some four where one in ten is a
-slip, two or three where none is."""
+_DOUBTFUL = 0.12
+"""From which probability of a slip on the same reviewer is asked again: of 20 answers some five where one in ten is a
+slip, three where none is."""
 
 
 @dataclass(frozen=True, slots=True)

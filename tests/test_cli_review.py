@@ -333,12 +333,9 @@ def test_several_reviewers(store: Path) -> None:
 
 @pytest.mark.parametrize("audit", [False, True])
 def test_one_question_in_five_is_a_second_look_at_what_others_said(store: Path, audit: bool) -> None:
-    asked = {
-        name: judge(
-            Review(Store(store), "earth", reviewer=name, audit=audit), 10, lambda _, n=name: n == "ann"
-        )  # type: ignore[misc]
-        for name in ("ann", "ben")
-    }
+    asked = {}
+    for name, says in (("ann", lambda _: True), ("ben", lambda _: False)):
+        asked[name] = judge(Review(Store(store), "earth", reviewer=name, audit=audit), 10, says)
     both = [place for place, image in enumerate(asked["ben"]) if image in asked["ann"]]
     assert both == [4, 9]
     judged = read_judged(Store(store).snapshot(), "earth")
