@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 NAMESPACE := build/ns/colonnade
 
-.PHONY: help demo test check lint format docs screens demo-model bench wheel clean
+.PHONY: help demo test check lint format docs screens snapshots demo-model bench wheel clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -56,6 +56,9 @@ docs: .venv/.installed-dev ## Generate docs/cli.md from the commands, docs/confi
 
 screens: .venv/.installed-dev ## Draw the app's screens for the README
 	$(BIN)/python docs/generate_screens.py
+
+snapshots: .venv/.installed-dev ## Write the text pictures of the screens anew that tests compare with
+	COLONNADE_UPDATE_SCREENS=1 $(BIN)/python -m pytest -n 2 -q tests/test_screen_snapshots.py
 
 demo-model: .venv/.installed-dev ## Train the demo model anew (about ten minutes on 2 cores)
 	$(BIN)/python bench/train_demo_model.py
