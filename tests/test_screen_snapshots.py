@@ -112,6 +112,7 @@ WALKS: dict[str, tuple[Shot, ...]] = {
 
 MASKS = (
     (re.compile(r"( *)(\S+ (?:hits|nearest))  [\d,]+ ms"), r"\2  # ms"),
+    (re.compile(r"\b[0-9a-f]{16}\b"), "#" * 16),
     (re.compile(r"(\d rows?.*), [\d.,]+ m?s(, snapshot \d+) *"), r"\1, # ms\2"),
 )
 """What differs from run to run -> what stands there in a picture; it keeps its place at the right or the left."""
