@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -45,6 +46,8 @@ class DrawnTable(Widget):
         self.column = 0
         self._first_column = 0
         self._top = 0
+        self._columns_drawn: list[tuple[int, int]] | None = None
+        self._styles_drawn: dict[str, Style] | None = None
 
     @property
     def count(self) -> int:
@@ -60,11 +63,29 @@ class DrawnTable(Widget):
         """How many rows are in view."""
         return max(1, self.size.height - self.heading)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._columns_drawn, self._styles_drawn = self._layout(), {}  # the same for all lines of a drawing
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._columns_drawn = self._styles_drawn = None
+
     def _layout(self) -> list[tuple[int, int]]:
+        if self._columns_drawn is not None:
+            return self._columns_drawn
         return layout(self.columns, self.size.width - GUTTER, self._first_column)
 
-    def _style(self, part: str) -> Style:
-        return self.rich_style + self.get_component_rich_style(f"window-table--{part}", partial=True)
+    def _style(self, part: str = "") -> Style:
+        """The style of a part of the table, or of the table."""
+        known = self._styles_drawn
+        if known is not None and part in known:
+            return known[part]
+        style = self.rich_style
+        if part:
+            style += self.get_component_rich_style(f"window-table--{part}", partial=True)
+        if known is not None:
+            known[part] = style
+        return style
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -97,7 +118,7 @@ class DrawnTable(Widget):
     def _row_line(self, row: int, width: int) -> Strip:
         values = self.row_values(row)
         on_cursor = row == self.cursor
-        style = self._style("cursor") if on_cursor and self.has_focus else self.rich_style
+        style = self._style("cursor" if on_cursor and self.has_focus else "")
         if values is None:
             return Strip([Segment(fit(">…" if on_cursor else " …", width), style)], width)
         gutter = (">" if on_cursor else " ") + ("*" if self.marked(values) else " ")
