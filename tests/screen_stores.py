@@ -120,7 +120,8 @@ def _directions() -> np.ndarray:
 
 def _near(direction: np.ndarray, seed: int, share: float) -> np.ndarray:
     drawn = np.random.RandomState(seed).standard_normal(DIMENSION) / DIMENSION**0.5
-    return unit_length((direction + share * drawn).astype(np.float32)[None])[0]
+    found: np.ndarray = unit_length((direction + share * drawn).astype(np.float32)[None])[0]
+    return found
 
 
 def _vectors(shows: np.ndarray) -> np.ndarray:

@@ -164,7 +164,7 @@ def test_screens_are_as_they_were(
     }
     store = {"first_run": "new", "nothing": "nothing"}.get(walk, "apollo")
     columns, lines = SIZES[size]
-    differences = []
+    differences: list[str] = []
     with Terminal.on_app(
         "ui", store, columns=columns, lines=lines, cwd=collection, environment=environment
     ) as terminal:

@@ -84,7 +84,7 @@ def make_server(store: Path, port: int) -> Any:
             self.token = secrets.token_urlsafe(32)
 
         async def handle_index(self, request: web.Request) -> Any:
-            page = await super().handle_index(request)
+            page: Any = await super().handle_index(request)
             page.text = page.text.replace("</body>", f"{_FOCUS}</body>")
             return page
 
