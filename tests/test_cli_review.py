@@ -90,11 +90,18 @@ LOOK = r"you said (yes|no), but your other answers"
 def press(child: Any, keys: str) -> None:
     """Answer new questions; what was said is said again at second looks."""
     for key in keys:
-        child.expect(ASKED)
-        while said := re.findall(LOOK, child.before):
-            child.send(said[0][0])
-            child.expect(ASKED)
+        new_question(child)
         child.send(key)
+
+
+def new_question(child: Any) -> str:
+    """The picture of the next new question; what was said is said again at second looks."""
+    child.expect(ASKED)
+    while said := re.findall(LOOK, child.before):
+        child.send(said[0][0])
+        child.expect(ASKED)
+    (shown,) = re.findall(r"pics/\S+", child.before)
+    return str(shown)
 
 
 def stand_by(child: Any) -> str:
@@ -193,22 +200,19 @@ def test_kill_9_loses_nothing_and_the_next_run_goes_on(store: Path) -> None:
     arguments = ["-c", _PROGRAM, "-s", str(store), "review", "earth", "--no-fit", "--reviewer", "ann"]
     child = pexpect.spawn(sys.executable, arguments, dimensions=(24, 80), encoding="utf-8", timeout=60)
     for key in "ynu":
-        child.expect(ASKED)
-        shown += re.findall(r"pics/\S+", child.before)
+        shown.append(new_question(child))
         child.send(key)
-    child.expect(ASKED)
-    (waiting,) = re.findall(r"pics/\S+", child.before)
+    waiting = new_question(child)
     child.kill(signal.SIGKILL)
     child.close()
     saved = answers(store)
     assert sorted(map(str, saved.values())) == ["False", "None", "True"]
     with reviewing(store, "earth", "--no-fit", "--budget", "2") as second:
-        second.expect(ASKED)
-        assert re.findall(r"pics/\S+", second.before) == [waiting], "the question that was open"
+        assert new_question(second) == waiting, "the question that was open"
         second.send("n")
-        second.expect(ASKED)
-        assert re.findall(r"pics/\S+", second.before)[0] not in (*shown, waiting), "no image is asked twice"
+        assert new_question(second) not in (*shown, waiting), "no image is asked twice"
         second.send("y")
+        stand_by(second)
     assert saved.items() < answers(store).items()
     assert len(answers(store)) == 5
     assert colonnade(store, "verify").code == 0
