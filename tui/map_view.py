@@ -236,7 +236,9 @@ def _dithered(dots: np.ndarray) -> np.ndarray:
     set_of_cells = found.reshape(height // 4, 4, width // 2, 2).transpose(0, 2, 1, 3).reshape(-1, 8)
     bare = np.flatnonzero((of_cells.max(axis=1) > 0) & ~set_of_cells.any(axis=1))
     set_of_cells[bare, of_cells[bare].argmax(axis=1)] = True
-    return set_of_cells.reshape(height // 4, width // 2, 4, 2).transpose(0, 2, 1, 3).reshape(height, width)
+    return np.asarray(
+        set_of_cells.reshape(height // 4, width // 2, 4, 2).transpose(0, 2, 1, 3).reshape(height, width)
+    )
 
 
 def _braille(bits: np.ndarray) -> np.ndarray:

@@ -8,6 +8,10 @@ from __future__ import annotations
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 __all__ = ["hide_pandas"]
 
@@ -22,7 +26,7 @@ class _Hidden:
     """Finds pandas before its own finder does, and fails to load it."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return ModuleSpec(name, self) if name == "pandas" else None
+        return ModuleSpec(name, cast("Loader", self)) if name == "pandas" else None
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
