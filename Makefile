@@ -28,8 +28,10 @@ help: ## Show this list
 demo: .venv/.installed ## Install, render a collection, tag it with the bundled model, show the results
 	$(BIN)/colonnade demo demo
 
+# Many tests drive real terminals, signals and processes: on a busy machine one may run out of time. So what failed runs
+# once more, alone; what fails twice has failed.
 test: .venv/.installed-dev ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 check: .venv/.installed-dev ## The quick tests only
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m 'not slow'
