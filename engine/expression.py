@@ -29,6 +29,7 @@ from colonnade.engine.expression_tree import (
     Expression,
     ExpressionError,
     In,
+    InSelection,
     InSet,
     IsNull,
     Like,
@@ -85,6 +86,9 @@ class _Builder:
 
     def in_set(self, items: list[_Name]) -> InSet:
         return InSet(*items[0])
+
+    def in_selection(self, items: list[_Name]) -> InSelection:
+        return InSelection(*items[0])
 
     def operand(self, items: list[_Name]) -> Operand:
         return Operand("name", *items[0])
@@ -256,4 +260,4 @@ def _moved(node: Expression, position: int) -> Expression:
         return replace(node, operand=replace(node.operand, position=position))
     if isinstance(node, Compare | Between | In | Like):
         return replace(node, operand=replace(node.operand, position=position), position=position)
-    return replace(node, position=position) if isinstance(node, Truth | InSet) else node
+    return replace(node, position=position) if isinstance(node, Truth | InSet | InSelection) else node

@@ -15,6 +15,7 @@ from colonnade.engine.expression_tree import (
     Expression,
     ExpressionError,
     In,
+    InSelection,
     InSet,
     IsNull,
     Like,
@@ -27,12 +28,16 @@ from colonnade.engine.expression_tree import (
     to_text,
 )
 
-__all__ = ["bind", "kind_of", "unknown"]
+__all__ = ["SAVE_FIRST", "bind", "kind_of", "unknown"]
 
 _KINDS = {"BIGINT": "number", "INTEGER": "number", "VARCHAR": "text", "TIMESTAMP": "time", "BLOB": "bytes"}
 _OPERAND_KINDS = {"confidence": "number", "logit": "number", "source": "text", "status": "text"}
 UTC_COLUMNS = frozenset({"mtime"})
 """Image columns stored as an instant; the others of type TIMESTAMP are local times without a zone."""
+
+
+SAVE_FIRST = "save the selection as a set first, and write in_set(NAME)"
+"""What to do where a selection means nothing."""
 
 
 def kind_of(operand: Operand) -> str:
@@ -49,7 +54,12 @@ def unknown(what: str, name: str, candidates: Iterable[str]) -> str:
 
 
 def bind(
-    tree: Expression, codes: Collection[str], sets: Collection[str] = (), *, text: str | None = None
+    tree: Expression,
+    codes: Collection[str],
+    sets: Collection[str] = (),
+    *,
+    selections: Collection[str] | None = None,
+    text: str | None = None,
 ) -> Expression:
     """Look up every name of a parsed (and expanded) expression.
 
@@ -57,6 +67,7 @@ def bind(
         tree: from `parse`; saved queries must have been put in by `expand`.
         codes: the attributes that may be named.
         sets: the names `in_set` may use.
+        selections: the names `in_selection` may use; None where there are no selections, as on the command line.
         text: what the tree was parsed from, for the positions in errors; by default its canonical form.
 
     Returns:
@@ -71,14 +82,17 @@ def bind(
 
         text = to_text(tree)
         tree = parse(text)
-    return _Binder(text, codes, sets).bind(tree)
+    return _Binder(text, codes, sets, selections).bind(tree)
 
 
 class _Binder:
-    def __init__(self, text: str, codes: Collection[str], sets: Collection[str]) -> None:
+    def __init__(
+        self, text: str, codes: Collection[str], sets: Collection[str], selections: Collection[str] | None
+    ) -> None:
         self.text = text
         self.codes = frozenset(codes)
         self.sets = frozenset(sets)
+        self.selections = selections
 
     def bind(self, node: Expression) -> Expression:
         match node:
@@ -96,6 +110,13 @@ class _Binder:
             case InSet(name, position):
                 if name not in self.sets:
                     raise self._error(unknown("set", name, self.sets), position)
+                return node
+            case InSelection(name, position):
+                if self.selections is None:
+                    message = f"a selection is known to the running app alone; {SAVE_FIRST}"
+                    raise self._error(message, position)
+                if name not in self.selections:
+                    raise self._error(unknown("selection", name, self.selections), position)
                 return node
             case Saved(name, position):
                 raise self._error(f'the saved query "@{name}" is not available here', position)

@@ -33,6 +33,7 @@ def complete(
     sets: Collection[str] = (),
     saved: Collection[str] = (),
     *,
+    selections: Collection[str] = (),
     position: int | None = None,
 ) -> Completions:
     """What can be typed at `position` (default: the end of `text`), given what stands before it."""
@@ -50,7 +51,8 @@ def complete(
         return Completions(start, ())
     typed = before[start:].lower()
     accepted: set[str] = state.accepts()  # type: ignore[no-untyped-call]
-    options = [*_names(accepted, tokens, codes, sets, saved), *_words(accepted, tokens)]
+    names = _names(accepted, tokens, codes, sets, saved, selections)
+    options = [*names, *_words(accepted, tokens, bool(selections))]
     return Completions(start, tuple(option for option in options if option.lower().startswith(typed)))
 
 
@@ -60,6 +62,7 @@ def _names(
     codes: Collection[str],
     sets: Collection[str],
     saved: Collection[str],
+    selections: Collection[str],
 ) -> Iterator[str]:
     if "NAME" not in accepted:
         return
@@ -68,18 +71,22 @@ def _names(
         yield from sorted(saved)
     elif types[-2:] == ["_IN_SET", "LPAR"]:
         yield from sorted(sets)
+    elif types[-2:] == ["_IN_SELECTION", "LPAR"]:
+        yield from sorted(selections)
     else:
         yield from (f'"{code}"' if code in KEYWORDS else code for code in codes)
         if types[-2:] != ["FUNCTION", "LPAR"]:
             yield from IMAGE_COLUMNS
 
 
-def _words(accepted: set[str], tokens: list[Token]) -> Iterator[str]:
+def _words(accepted: set[str], tokens: list[Token], selected: bool) -> Iterator[str]:
     if "STRING" in accepted and _compares_status(tokens):
         yield from (f"'{status}'" for status in STATUSES)
     if "FUNCTION" in accepted:
         yield from (f"{function}(" for function in FUNCTIONS)
         yield "in_set("
+        if selected:
+            yield "in_selection("
     yield from (word for name, word in WORDS.items() if name in accepted)
     if "OPERATOR" in accepted:
         yield from (">=", "<=", ">", "<", "=", "!=")

@@ -22,6 +22,7 @@ __all__ = [
     "Expression",
     "ExpressionError",
     "In",
+    "InSelection",
     "InSet",
     "IsNull",
     "Like",
@@ -34,6 +35,7 @@ __all__ = [
     "children",
     "depth",
     "operands",
+    "selections",
     "to_text",
     "walk",
 ]
@@ -177,6 +179,14 @@ class InSet:
 
 
 @dataclass(frozen=True, slots=True)
+class InSelection:
+    """`in_selection(name)`: the image is among those that are selected in the running app."""
+
+    name: str
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """`@name`: a saved query, replaced by its expression before binding."""
 
@@ -199,7 +209,9 @@ class Or:
     parts: tuple[Expression, ...]
 
 
-Expression = Constant | Truth | Compare | Between | In | Like | IsNull | InSet | Saved | Not | And | Or
+Expression = (
+    Constant | Truth | Compare | Between | In | Like | IsNull | InSet | InSelection | Saved | Not | And | Or
+)
 
 
 def children(node: Expression) -> tuple[Expression, ...]:
@@ -236,6 +248,11 @@ def operands(tree: Expression) -> Iterator[Operand]:
             yield node.operand
 
 
+def selections(tree: Expression) -> tuple[str, ...]:
+    """The selections that are named, each once."""
+    return tuple(dict.fromkeys(node.name for node in walk(tree) if isinstance(node, InSelection)))
+
+
 def to_text(tree: Expression) -> str:
     """The expression in canonical form; parsing it gives an equal tree."""
     return _text(tree, 0)
@@ -250,6 +267,8 @@ def _text(node: Expression, level: int) -> str:
             return _name(name) + ("?" if tentative else "")
         case InSet(name):
             return f"in_set({_name(name)})"
+        case InSelection(name):
+            return f"in_selection({_name(name)})"
         case Saved(name):
             return f"@{name}"
         case Not(part):

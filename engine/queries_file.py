@@ -9,6 +9,8 @@ from pathlib import Path
 from colonnade.engine.durable import atomic_write, exclusive_lock, read_bounded, store_errors
 from colonnade.engine.errors import InputError
 from colonnade.engine.expression import expand, parse
+from colonnade.engine.expression_binding import SAVE_FIRST
+from colonnade.engine.expression_tree import selections
 from colonnade.engine.vocabulary_faults import Fault
 from colonnade.engine.vocabulary_yaml import MAX_BYTES, Mapping, Scalar, compose, decode
 
@@ -32,7 +34,7 @@ def save_query(store: Path, name: str, expression: str) -> None:
     """Store an expression as `@name`, in place of an earlier one of that name; comments and order are kept.
 
     Raises:
-        InputError: not a usable name, or with it a saved query would use itself.
+        InputError: not a usable name, with it a saved query would use itself, or it names a selection.
         ExpressionError: the expression is wrong.
         StoreError: the file cannot be written.
     """
@@ -47,7 +49,10 @@ def save_query(store: Path, name: str, expression: str) -> None:
         wanted = {**queries, name: expression}
         if len(wanted) > MAX_QUERIES:
             raise InputError(f"{path}: {len(queries):,} queries are saved; remove some first")
-        expand(parse(expression), expression, wanted)
+        tree = expand(parse(expression), expression, wanted)
+        if chosen := selections(tree):
+            alone = f"in_selection({chosen[0]}) is known to the running app alone"
+            raise InputError(f"{alone}, so no query can keep it: {SAVE_FIRST}")
         expand(parse(f"@{name}"), f"@{name}", wanted)
         changed = _with_line(source.decode(), name, expression)
         try:

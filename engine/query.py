@@ -36,6 +36,7 @@ def run_query(
     sort: str | None = None,
     limit: int | None = None,
     saved: Mapping[str, str] | None = None,
+    selections: Mapping[str, Collection[int]] | None = None,
 ) -> QueryResult:
     """Find the images that match an expression.
 
@@ -47,6 +48,7 @@ def run_query(
         sort: see `parse_sort`; by default, and among equals, by image_id.
         limit: the most rows to give.
         saved: saved queries, for `@name`.
+        selections: image ids, for `in_selection(name)`; the running app has some.
 
     Raises:
         ExpressionError: the expression is wrong.
@@ -56,12 +58,13 @@ def run_query(
     if limit is not None and limit < 0:
         raise InputError(f"the limit is {limit}; it must be 0 or more")
     tree = expand(parse(text), text, saved or {})
-    bound = bind(tree, codes, snapshot.partitions("sets") if sets is None else sets, text=text)
+    names = snapshot.partitions("sets") if sets is None else sets
+    bound = bind(tree, codes, names, selections=selections, text=text)
     fields = parse_columns(columns, codes) if columns is not None else default_fields(bound)
     keys = parse_sort(sort, codes) if sort else ()
     connection = connect()
     with duck_errors(str(snapshot.path)):
-        statement = compile_query(connection, snapshot, bound, fields, keys, limit)
+        statement = compile_query(connection, snapshot, bound, fields, keys, limit, selections)
     return QueryResult(
         connection,
         statement.sql,

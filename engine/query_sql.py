@@ -6,7 +6,7 @@ The SQL holds no text of the user's: names are validated and quoted, values are 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from colonnade.engine.expression_tree import (
     Constant,
     Expression,
     In,
+    InSelection,
     InSet,
     IsNull,
     Like,
@@ -66,11 +67,17 @@ def compile_query(
     fields: Sequence[Field],
     keys: Sequence[SortKey] = (),
     limit: int | None = None,
+    selections: Mapping[str, Collection[int]] | None = None,
 ) -> Statement:
-    """Compile a bound expression to the SQL of its rows and of their number."""
+    """Compile a bound expression to the SQL of its rows and of their number.
+
+    Args:
+        selections: the image ids of each selection that the expression names.
+    """
+    chosen = selections or {}
     scores = ScoreSource(connection, snapshot)
     found = _Join(snapshot, scores, _codes(operands(bound)))
-    condition, values = _where(snapshot, found, bound)
+    condition, values = _where(snapshot, found, bound, chosen)
     count_sql = f"SELECT count(*)\n{found.sql}\nWHERE {condition}"
     count_parameters = list(values)
     if limit is not None:
@@ -82,7 +89,7 @@ def compile_query(
     if not late:
         codes += _codes(fields)
     join = found if set(codes) <= set(found.codes) else _Join(snapshot, scores, dict.fromkeys(codes))
-    condition, values = _where(snapshot, join, bound)
+    condition, values = _where(snapshot, join, bound, chosen)
     order = ", ".join([*(_order(join.value(key.field, raw=True), key) for key in keys), "i.image_id"])
     tail = f"\n{join.sql}\nWHERE {condition}\nORDER BY {order}" + ("" if limit is None else "\nLIMIT ?")
     parameters = (*values, *(() if limit is None else (limit,)))
@@ -100,8 +107,10 @@ def _codes(things: Iterable[Operand | Field]) -> list[str]:
     return list(dict.fromkeys(thing.name for thing in things if thing.kind != "image"))
 
 
-def _where(snapshot: Snapshot, join: _Join, bound: Expression) -> tuple[str, list[object]]:
-    conditions = _Conditions(snapshot, join)
+def _where(
+    snapshot: Snapshot, join: _Join, bound: Expression, selections: Mapping[str, Collection[int]]
+) -> tuple[str, list[object]]:
+    conditions = _Conditions(snapshot, join, selections)
     condition = conditions.compile(bound)
     if Operand("image", "state") not in set(operands(bound)):
         condition = f"i.state = 'ok' AND ({condition})"
@@ -186,6 +195,7 @@ class _Conditions:
 
     snapshot: Snapshot
     join: _Join
+    selections: Mapping[str, Collection[int]]
     parameters: list[object] = field(default_factory=list)
 
     def compile(self, node: Expression) -> str:
@@ -205,6 +215,9 @@ class _Conditions:
             case InSet(name):
                 files = self.snapshot.files("sets", name)
                 return f"i.image_id IN (SELECT image_id FROM {parquet(files)})" if files else "false"
+            case InSelection(name):
+                self.parameters.append(list(self.selections[name]))
+                return "i.image_id IN (SELECT unnest(?::BIGINT[]))"
             case IsNull(operand, negated):
                 tested = Operand("status", operand.name) if operand.kind == "confidence" else operand
                 return f"{self.join.value(tested, raw=True)} IS {_no(negated)}NULL"

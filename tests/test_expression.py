@@ -22,6 +22,7 @@ from colonnade.engine.expression_tree import (
     Constant,
     Expression,
     In,
+    InSelection,
     InSet,
     IsNull,
     Like,
@@ -31,6 +32,7 @@ from colonnade.engine.expression_tree import (
     Saved,
     Truth,
     operands,
+    selections,
 )
 
 CODES = ("earth", "moon", "diagram", "window", "order", "table", "like", "logit", "status", "in_set")
@@ -58,6 +60,9 @@ def name(text: str) -> Operand:
         ("logit > 0.5 and logit", And((Compare(name("logit"), ">", 0.5), Truth("logit")))),
         ("in_set", Truth("in_set")),
         ("in_set(chosen)", InSet("chosen")),
+        ("in_selection(map) and earth", And((InSelection("map"), Truth("earth")))),
+        ("In_Selection (map)", InSelection("map")),
+        ("in_selection", Truth("in_selection")),
         ("window or order or table", Or((Truth("window"), Truth("order"), Truth("table")))),
         ('"like" and "not"?', And((Truth("like"), Truth("not", True)))),
         ("anding or notes or inside", Or((Truth("anding"), Truth("notes"), Truth("inside")))),
@@ -153,6 +158,7 @@ conditions = st.one_of(
     st.builds(Constant, st.booleans()),
     st.builds(Truth, names, st.booleans()),
     st.builds(InSet, names),
+    st.builds(InSelection, names),
     st.builds(Saved, st.from_regex(r"[a-z][a-z0-9_]{0,8}q", fullmatch=True)),
     st.builds(Compare, operand_nodes, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), values),
     st.builds(Between, operand_nodes, values, values, st.booleans()),
@@ -213,6 +219,11 @@ def test_any_text_parses_or_is_an_input_error(text: str) -> None:
         ("taken > '2024-02-03T10:00Z'", 8, "leave the zone out"),
         ("mtime between '2024' and '0001-01-01T00:00+14:00'", 14, "write it like"),
         ("@later", 0, "not available"),
+        (
+            "earth or in_selection(map)",
+            22,
+            "known to the running app alone; save the selection as a set first",
+        ),
     ],
 )
 def test_binding_refuses_with_the_position(text: str, position: int, message: str) -> None:
@@ -220,6 +231,24 @@ def test_binding_refuses_with_the_position(text: str, position: int, message: st
         bind(parse(text), CODES, ["chosen"], text=text)
     assert caught.value.position == position
     assert message in caught.value.message
+
+
+def test_selections_are_bound_where_there_are_some() -> None:
+    tree = parse("not in_selection(map) and @s")
+    text = "not in_selection(map) and @s"
+    saved = {"s": "in_selection(marks)"}
+    expanded = expand(tree, text, saved)
+    assert bind(expanded, CODES, selections=["map", "marks"], text=text) == expanded
+    assert selections(expanded) == ("map", "marks")
+    for there, position, message in (
+        (["marks"], 17, 'unknown selection "map"'),
+        (["map"], 26, 'unknown selection "marks"'),
+        ([], 17, 'unknown selection "map"'),
+        (None, 17, "save the selection as a set first, and write in_set(NAME)"),
+    ):
+        with pytest.raises(ExpressionError) as caught:
+            bind(expanded, CODES, selections=there, text=text)
+        assert (caught.value.position, message in caught.value.message) == (position, True)
 
 
 def test_binding_tells_columns_from_attributes() -> None:
@@ -309,6 +338,12 @@ def test_completions(before: str, start: int, wanted: set[str], unwanted: set[st
     assert found.start == start
     assert wanted <= set(found.options)
     assert not unwanted & set(found.options)
+
+
+def test_a_selection_is_offered_where_there_is_one() -> None:
+    assert "in_selection(" not in complete("in", CODES).options
+    assert "in_selection(" in complete("in", CODES, selections=["map"]).options
+    assert complete("earth and in_selection(", CODES, selections=["marks", "map"]).options == ("map", "marks")
 
 
 def test_completions_inside_a_text() -> None:

@@ -27,6 +27,7 @@ from colonnade.engine.expression_tree import (
     Constant,
     Expression,
     In,
+    InSelection,
     InSet,
     IsNull,
     Like,
@@ -95,7 +96,7 @@ def verdict(
         case Truth(name, tentative):
             status = scores.get(name, (None, None, None))[2]
             return None if status is None else status == "accepted" or (tentative and status == "tentative")
-        case InSet(name):
+        case InSet(name) | InSelection(name):
             return name in sets
         case Compare(operand, operator, literal):
             return compare(operator, value(operand), fit(operand, literal))
@@ -206,6 +207,7 @@ conditions = st.one_of(
     st.builds(Constant, st.booleans()),
     st.builds(Truth, attributes, st.booleans()),
     st.builds(InSet, st.sampled_from(["chosen", "other", "empty"])),
+    st.builds(InSelection, st.sampled_from(["chosen", "other", "empty"])),
     st.builds(Like, kinds(st.just("path")) | kinds(attributes, "status"), paths, st.booleans()),
     about(number_operands, number_values),
     *(about(operand, value) for operand, value in text_conditions),
@@ -247,7 +249,14 @@ def test_matches_what_the_oracle_matches(
             visible = rows[image_id]["state"] == "ok"
             if visible and verdict(tree, rows[image_id], own, member) is True:
                 expected.append(image_id)
-        result = run_query(snapshot, to_text(tree), CODES, ["chosen", "other", "empty"], columns=["image_id"])
+        result = run_query(
+            snapshot,
+            to_text(tree),
+            CODES,
+            ["chosen", "other", "empty"],
+            columns=["image_id"],
+            selections={**content.sets, "empty": []},
+        )
         assert [row[0] for row in result] == expected, to_text(tree)
         assert result.count == len(expected)
 
