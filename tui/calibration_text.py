@@ -21,6 +21,7 @@ __all__ = [
     "bars",
     "change_cells",
     "fit_json",
+    "less",
     "method_words",
     "moment",
     "number",
@@ -87,6 +88,13 @@ def _note(row: AttributeCalibration) -> str:
 def number(value: float | None, digits: int = 1) -> str:
     """A number of a table; `-` for none."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def less(what: str, number: float | None) -> str:
+    """`logit - 25.5`, `log odds + 1.25`."""
+    if number is None:
+        return what
+    return f"{what} {'+' if number < 0 else '-'} {abs(number):g}"
 
 
 def moment(value: datetime | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from colonnade.tui.calibration_text import as_json, bars, fit_json, method_words, moment, number
+from colonnade.tui.calibration_text import as_json, bars, fit_json, less, method_words, moment, number
 from colonnade.tui.review_text import interval
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def _method(receipt: Receipt, fit: Fit) -> str:
 def _parameters(fit: Fit) -> list[str]:
     """What the fit does with an image, in words."""
     if fit.method == "fixed":
-        return [f"confidence = 1 / (1 + exp(-(logit - {fit.center:g}) / {fit.scale:g}))"]
+        return [f"confidence = 1 / (1 + exp(-({less('logit', fit.center)}) / {fit.scale:g}))"]
     formula = f"confidence = 1 / (1 + exp(-{fit.slope:.3g} x (log odds {_signed(-fit.cut)}) - log 4))"
     lines = [f"{formula}, so .80 at the cut {fit.cut:.3f}"]
     if fit.axis is None:
-        lines.append(f"log odds = (logit - {fit.center:g}) / {fit.scale:g}")
+        lines.append(f"log odds = ({less('logit', fit.center)}) / {fit.scale:g}")
     else:
         lines.append(
             "log odds: the logit against competing phrases on the same image, and a direction that its"

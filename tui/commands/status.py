@@ -198,16 +198,14 @@ def _in_words(item: Explanation) -> list[str]:
     return lines
 
 
-def _less(what: str, number: float) -> str:
-    return f"{what} {'+' if number < 0 else '-'} {abs(number):g}"
-
-
 def _calibration(fit: Mapping[str, Any]) -> str:
     """A stored fit as the formula that made the confidence."""
+    from colonnade.tui.calibration_text import less
+
     method = fit["method"]
     if method == "fixed":
-        return f"{method}: 1 / (1 + exp(-({_less('logit', fit['center'])}) / {fit['scale']:g}))"
-    formula = f"{method}: 1 / (1 + exp(-{fit['slope']:g} ({_less('log odds', fit['cut'])})) / 4)"
+        return f"{method}: 1 / (1 + exp(-({less('logit', fit['center'])}) / {fit['scale']:g}))"
+    formula = f"{method}: 1 / (1 + exp(-{fit['slope']:g} ({less('log odds', fit['cut'])})) / 4)"
     if not fit["no_signal"]:
         return formula
     below = f" below log odds {fit['gate']:g}" if "gate" in fit else ""
