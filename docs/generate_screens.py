@@ -16,17 +16,33 @@ from colonnade.tui.app import ColonnadeApp
 
 TARGET = Path(__file__).parent / "screens"
 SIZE = (120, 34)
+STATEMENT = (
+    "SELECT attribute_code, count(*) AS images, avg(confidence) AS mean FROM scores "
+    "WHERE status = 'accepted' GROUP BY 1 ORDER BY 2 DESC"
+)
 KEYS: dict[str, Sequence[str]] = {
     "browse": ("i", *"earth and moon? and not diagram", "escape", "down", "down"),
-    "vocabulary": ("2", "down", "down"),
-    "calibration": ("3", "enter"),
+    "vocabulary": (
+        "2",
+        "wait",
+        "down",
+        "e",
+        "wait",
+        "end",
+        *" above the horizon",
+        "wait",
+        "wait",
+        "wait",
+        "wait",
+    ),
+    "calibration": ("3", "wait", "enter"),
     "review": ("4",),
     "map": ("5",),
-    "sql": ("6",),
+    "sql": ("6", "wait", "i", *STATEMENT, "ctrl+j"),
     "jobs": ("7",),
 }
-"""Screen -> the keys that lead to what is shown of it."""
-QUIET_SECONDS, MOST_SECONDS = 2.0, 60.0
+"""Screen -> the keys that lead to what is shown of it; `wait`: until nothing changes any more."""
+QUIET_SECONDS, MOST_SECONDS = 3.0, 60.0
 
 
 def main() -> None:
@@ -58,7 +74,10 @@ async def _draw(store: Path, keys: Sequence[str]) -> str:
     async with app.run_test(size=SIZE) as pilot:
         await _settle(app)
         for key in keys:
-            await pilot.press("space" if key == " " else key)
+            if key == "wait":
+                await _settle(app)
+            else:
+                await pilot.press("space" if key == " " else key)
         await _settle(app)
         svg = app.export_screenshot(title="colonnade")
         app.close_session()
