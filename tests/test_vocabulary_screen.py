@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from app_driving import HOSTILE, lines_of, moon_store, opened, until
+from app_driving import HOSTILE, lines_of, moon_store, until
 from sound_stores import sound_store
-from textual.pilot import Pilot
-from textual.widgets import Input
+from vocabulary_driving import FILE, folded, plan, shown, source, store_of, told, typed, vocabulary
 
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, parse_vocabulary
 from colonnade.tui.screens.vocabulary import VocabularyScreen
@@ -19,18 +16,6 @@ from colonnade.tui.screens.vocabulary_form import Field, Form, Prompts, RuleTabl
 from colonnade.tui.screens.vocabulary_trying import Tried, TriedPicture, failure_lines, histogram
 from colonnade.tui.screens.vocabulary_work import Redo, redo, redo_words
 from colonnade.tui.widgets.window_table import WindowTable
-
-FILE = """\
-# what the mission saw
-thresholds: {accepted: 0.8, tentative: 0.5}
-base_attributes:
-  # the blue one
-  - {code: earth, label: Earth, description: the earth}
-  - {code: moon, label: Moon, description: not the moon}
-  - {code: empty, label: Empty, description: never scored}  # nothing yet
-derived_attributes:
-  - {code: both, label: Both, description: earth and moon, rule: {all_of: [earth, moon]}}
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -43,55 +28,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    path = moon_store(tmp_path / "s", images=60)
-    (path / "vocabulary.yaml").write_text(FILE)
-    return path
-
-
-@asynccontextmanager
-async def vocabulary(
-    store: Path, size: tuple[int, int] = (80, 24), *, loaded: bool = True
-) -> AsyncIterator[tuple[Pilot[None], VocabularyScreen]]:
-    async with opened(store, size) as (pilot, app):
-        app.open_screen("vocabulary")
-        await until(lambda: isinstance(app.screen, VocabularyScreen) and app.screen.is_ready, "the screen")
-        screen = app.screen
-        assert isinstance(screen, VocabularyScreen)
-        if loaded:
-            await until(lambda: screen.work is not None and screen.table.values is not None, "the list")
-            await until(lambda: bool(screen.rows), "counts")
-        await pilot.pause()
-        yield pilot, screen
-
-
-def shown(screen: VocabularyScreen) -> str:
-    return "\n".join(lines_of(screen.table))
-
-
-def told(screen: VocabularyScreen) -> str:
-    return "\n".join(lines_of(screen.query_one("#about")) + lines_of(screen.below))
-
-
-def plan(screen: VocabularyScreen) -> str:
-    return lines_of(screen.query_one("#plan"))[0].strip()
-
-
-def source(store: Path) -> str:
-    return (store / "vocabulary.yaml").read_text()
-
-
-async def folded(screen: VocabularyScreen, count: int) -> None:
-    await until(lambda: screen.work is not None and len(screen.work.steps) == count, f"{count} edits")
-
-
-async def typed(pilot: Pilot[None], text: str) -> None:
-    """Type into the field that has the focus."""
-    await pilot.pause()
-    field = pilot.app.focused
-    assert isinstance(field, Input), field
-    field.value = ""
-    field.insert_text_at_cursor(text)
-    await pilot.pause()
+    return store_of(tmp_path / "s")
 
 
 def test_no_key_of_the_screen_is_one_of_the_table_that_has_the_focus() -> None:

@@ -113,8 +113,7 @@ class VocabularyScreen(VocabularyActions):
 
     def action_browse(self) -> None:
         if (code := self._named()) is not None:
-            self.session.query = code
-            self.colonnade.open_screen("browse")
+            self.colonnade.show_query(code)
 
     # the file
 
@@ -162,6 +161,11 @@ class VocabularyScreen(VocabularyActions):
 
     def action_tag(self) -> None:
         """Tag what is stale as saved; where only rules are, derive."""
+        if self._is_reading:
+            self._nothing("")
+            return
+        if self.is_read_only():
+            return
         stale = [row for row in self.rows.values() if row.state.startswith(("stale", "not scored"))]
         words = ("derive",) if stale and all(row.derived for row in stale) else ("tag", "--derive")
         unsaved = self.work is not None and self.work.is_changed

@@ -26,7 +26,7 @@ class VocabularyActions(VocabularyList):
         code = self.code
         if code is None:
             faulty = self.work is not None and self.work.vocabulary is None
-            self.warn(
+            self._nothing(
                 "the file has faults: mend them first (E)" if faulty else "no attribute here: a adds one"
             )
         elif self.work is not None and self.work.attribute(code) is None:
@@ -52,8 +52,17 @@ class VocabularyActions(VocabularyList):
 
     def _rename(self, code: str, new: str) -> None:
         new = new.strip()
-        if new and new != code:
-            self.add_steps([Step("rename", {"code": code, "new": new}, f"rename {code} to {new}", new)])
+        if not new or new == code:
+            return
+        was_marked = code in self.marked
+
+        def made() -> None:
+            self.renamed(code, new)
+            if was_marked:
+                self.marked.add(new)
+                self.table.redraw()
+
+        self.add_steps([Step("rename", {"code": code, "new": new}, f"rename {code} to {new}", new)], made)
 
     def action_duplicate(self) -> None:
         if (code := self._named()) is not None:

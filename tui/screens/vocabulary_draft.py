@@ -11,7 +11,15 @@ from colonnade.tui.screens.vocabulary_work import Step
 if TYPE_CHECKING:
     from colonnade.engine.vocabulary import Attribute
 
-__all__ = ["Draft", "Wording", "draft_of", "rule_text", "steps_of"]
+__all__ = ["Draft", "FieldError", "Wording", "draft_of", "rule_text", "steps_of"]
+
+
+class FieldError(ValueError):
+    """What stands in a field can be no value of it; `field` names it."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(f"{field}: {text}")
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,29 @@ class Draft:
         return self.wordings[self.chosen]
 
     @property
+    def slot(self) -> str:
+        """Where it is kept while it is not finished: one of each attribute, one new one of each kind."""
+        return self.old or ("+ by a rule" if self.rule is not None else "+")
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.old or self.code.strip() or self.label.strip() or "an attribute without a code"
+
+    @property
+    def key(self) -> str:
+        """The key that goes on with it."""
+        return "e" if self.old else "d" if self.rule is not None else "a"
+
+    @property
     def is_blank(self) -> bool:
         """Whether nothing was typed of a new attribute."""
         typed = (
             self.code,
             self.label,
             self.type,
+            self.accepted,
+            self.tentative,
             *(each.description + each.prompts for each in self.wordings),
         )
         return (
@@ -70,6 +95,25 @@ class Draft:
             and not any(text.strip() for text in typed)
             and not (self.rule and self.rule.codes)
         )
+
+    @property
+    def given_up(self) -> str:
+        """Which of two wordings is not the one that was chosen, in words; '' where there is no other."""
+        other = self.wordings[1 - self.chosen] if len(self.wordings) > 1 else self.wording
+        if other.is_empty or other == self.wording:
+            return ""
+        words = (other.listed or (other.description,))[0]
+        return f"wording {'AB'[self.chosen]} is taken, {'BA'[self.chosen]} is given up: {words[:200]}"
+
+    def renamed(self, code: str, new: str) -> Draft:
+        """The draft after an attribute has got another code."""
+        rule = self.rule
+        if rule is not None:
+            lists = (rule.all_of, rule.any_of, rule.none_of)
+            rule = Rule(*(tuple(new if each == code else each for each in some) for some in lists))
+        if self.old != code:
+            return replace(self, rule=rule)
+        return replace(self, old=new, code=new if self.code == code else self.code, rule=rule)
 
     def with_wording(self, wording: Wording) -> Draft:
         """The draft with another wording in the place of the chosen one."""
@@ -124,7 +168,8 @@ def steps_of(draft: Draft, attribute: Attribute | None) -> list[Step]:
         attribute: as it is in the vocabulary; None for a new one.
 
     Raises:
-        ValueError: a field cannot be used; the message says which and what to write.
+        FieldError: a field holds what can be no value of it.
+        ValueError: something is lacking; the message says what to write.
     """
     code = draft.code.strip()
     if not code:
@@ -186,7 +231,12 @@ def _thresholds(draft: Draft) -> dict[str, float]:
     for name, text in (("accepted", draft.accepted), ("tentative", draft.tentative)):
         if text.strip():
             try:
-                found[name] = float(text)
+                number = float(text)
             except ValueError:
-                raise ValueError(f"{name}: a confidence from 0 to 1, as in 0.8") from None
+                number = -1.0
+            if not 0 <= number <= 1:
+                raise FieldError(name, f"a confidence from 0 to 1, as in 0.8, and not {text.strip()[:40]!r}")
+            found[name] = number
+    if found.get("tentative", 0.0) > found.get("accepted", 1.0):
+        raise FieldError("tentative", f"at most accepted, which is {found['accepted']:g}")
     return found

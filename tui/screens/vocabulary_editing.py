@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from colonnade.engine.vocabulary_model import Rule
-from colonnade.tui.screens.vocabulary_draft import Draft, draft_of, steps_of
-from colonnade.tui.screens.vocabulary_form import Form
+from colonnade.tui.screens.vocabulary_draft import Draft, FieldError, draft_of, steps_of
+from colonnade.tui.screens.vocabulary_form import Field, Form
 from colonnade.tui.screens.vocabulary_saving import VocabularySaving
 from colonnade.tui.screens.vocabulary_try import Tries
 from colonnade.tui.screens.vocabulary_trying import Tried, failure_lines, try_draft
@@ -26,8 +25,6 @@ class VocabularyEditing(VocabularySaving):
 
     def __init__(self) -> None:
         super().__init__()
-        self.drafts: dict[str | None, Draft] = {}
-        """What was typed and could not become an edit yet, by code; None: of a new attribute."""
         self._tried: dict[int, object] = {}
 
     def focus_list(self) -> None:
@@ -67,13 +64,15 @@ class VocabularyEditing(VocabularySaving):
         """Open the form on a new attribute; with a rule, on a derived one."""
         work = self.work
         if work is None or work.vocabulary is None:
-            self.warn("the file has faults: mend them first (E opens it in your editor)")
+            self._nothing("the file has faults: mend them first (E opens it in your editor)")
             return
-        kept = self.drafts.get(None)
-        same = kept is not None and (kept.rule is None) == (rule is None)
-        self._open(
-            kept if kept is not None and same and not (rule and rule.codes) else Draft(None, rule=rule)
-        )
+        fresh = Draft(None, rule=rule)
+        kept = self.drafts.get(fresh.slot)
+        if kept is not None and kept.rule is not None and rule is not None:  # what is marked is added to it
+            known = kept.rule.codes
+            more = tuple(code for code in rule.all_of if code not in known)
+            kept = replace(kept, rule=replace(kept.rule, all_of=kept.rule.all_of + more))
+        self._open(kept or fresh)
 
     def _open(self, draft: Draft) -> None:
         if self.form is not None or self.work is None or self.work.vocabulary is None:
@@ -96,18 +95,27 @@ class VocabularyEditing(VocabularySaving):
 
     def close_form(self) -> None:
         """Leave the form; what is typed becomes an edit, or is kept where it cannot."""
-        form = self.form
-        if form is not None:
-            self._apply(form.draft, lambda: None)
-            self._remove_form()
+        if (form := self.form) is not None:
+            self._settle(form, saving=False)
+
+    def save_all(self) -> None:
+        """Save what is edited, what stands in the form as well."""
+        if (form := self.form) is None:
+            self.save()
+        else:
+            self._settle(form, saving=True)
 
     def closing(self) -> None:
         """Keep what stands in the form as well: a connection that is lost asks nobody."""
         form, work = self.form, self.work
-        if form is not None and work is not None:
-            with suppress(ValueError):  # half an attribute is no edit
+        if form is not None and work is not None and not form.draft.is_blank:
+            self.drafts[form.draft.slot] = form.draft
+            with suppress(ValueError):  # half an attribute is no edit: it is kept as it is
                 steps = (*self.steps, *steps_of(form.draft, work.attribute(form.draft.old)))
-                self.work = fold(self.session, work.base, steps, work).work
+                folded = fold(self.session, work.base, steps, work)
+                if not folded.refused:
+                    self.work = folded.work
+                    del self.drafts[form.draft.slot]
         super().closing()
 
     def _remove_form(self) -> None:
@@ -120,40 +128,50 @@ class VocabularyEditing(VocabularySaving):
         self.focus_list()
         self.tell_plan(self.plan_line())
 
-    def save_all(self) -> None:
-        """Save what is edited, what stands in the form as well."""
-        form = self.form
-        if form is None:
-            self.save()
-        elif self._apply(form.draft, self.save):
+    def _settle(self, form: Form, *, saving: bool) -> None:
+        """Make what is typed an edit and close the form; where it can be none, it is told and nothing is lost."""
+        assert self.work is not None
+        draft = form.draft
+
+        def leave() -> None:
+            self.drafts.pop(draft.slot, None)
+            if form is self.form:
+                self._remove_form()
+            if saving:
+                self.save()
+            elif draft.given_up:
+                self.warn(draft.given_up)
+
+        try:
+            steps = [] if draft.is_blank else steps_of(draft, self.work.attribute(draft.old))
+        except FieldError as error:
+            self.drafts[draft.slot] = draft
+            self.fail(str(error))
+            form.query_one(f"#{error.field}", Field).focus()
+            return
+        except ValueError as error:
+            self.drafts[draft.slot] = draft
+            if saving:
+                self.fail(str(error))
+            else:
+                self._remove_form()
+                self.warn(f"{error}; what is typed is kept: {draft.key} goes on with it")
+            return
+        if not steps:
+            leave()
+            return
+        self.drafts[draft.slot] = draft
+        goes_on = "" if saving else f"; what is typed is kept: {draft.key} goes on with it"
+        self.add_steps(steps, leave, lambda why: self.fail(f"{why}{goes_on}"))
+        if not saving:
             self._remove_form()
 
-    def _apply(self, draft: Draft, then: Callable[[], None]) -> bool:
-        """Make a draft an edit; False where it cannot be, which is told."""
-        assert self.work is not None
-        attribute = self.work.attribute(draft.old)
-        if draft.is_blank:
-            self.drafts.pop(draft.old, None)
-            then()
-            return True
-        try:
-            steps = steps_of(draft, attribute)
-        except ValueError as error:
-            self.drafts[draft.old] = draft
-            self.fail(f"{error}; what is typed is kept")
-            return False
-        if not steps:
-            self.drafts.pop(draft.old, None)
-            then()
-            return True
-        self.drafts[draft.old] = draft
-
-        def made() -> None:
-            self.drafts.pop(draft.old, None)
-            then()
-
-        self.add_steps(steps, made)
-        return True
+    def renamed(self, code: str, new: str) -> None:
+        """What was begun goes by the new code."""
+        for slot, draft in list(self.drafts.items()):
+            del self.drafts[slot]
+            follows = draft.renamed(code, new)
+            self.drafts[follows.slot] = follows
 
     # what saving would redo
 
@@ -210,7 +228,8 @@ class VocabularyEditing(VocabularySaving):
             column.tell("the model helper starts ...")
         else:
             column.tell("...")
-        work = partial(try_draft, session, draft, which, progress)
+        vocabulary = self.work.vocabulary if self.work is not None else None
+        work = partial(try_draft, session, draft, which, progress, vocabulary=vocabulary)
         self.background(
             group, work, partial(self._show, which), failed=partial(self._not_tried, which), delay=delay
         )

@@ -109,6 +109,8 @@ class RuleTable(WindowTable):
         if self.values is None:
             return
         code = str(self.values[0])
+        if code not in {known for known, _ in self._codes}:
+            name = next((each for each in _LISTS if code in getattr(self.rule, each)), "")
         now = next((each for each in _LISTS if code in getattr(self.rule, each)), "")
         places = (*_LISTS, "")
         target = places[(places.index(now) + 1) % len(places)] if not name else "" if name == now else name
@@ -122,8 +124,9 @@ class RuleTable(WindowTable):
     def _show(self) -> None:
         where = {code: name for name in _LISTS for code in getattr(self.rule, name)}
         known = {code for code, _ in self._codes}
-        rows = [(code, where.get(code, ""), label) for code, label in self._codes]
-        rows += [(code, where[code], "not in the vocabulary") for code in where if code not in known]
+        lost = [code for code in where if code not in known]
+        rows = [(code, where[code], "! not in the vocabulary: space takes it out") for code in lost]
+        rows += [(code, where.get(code, ""), label) for code, label in self._codes]
         self.show(ListSource(rows), keep=True)
 
 

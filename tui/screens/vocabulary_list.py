@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any, Literal
 
 from textual import events
@@ -20,7 +21,7 @@ from colonnade.tui.screens.vocabulary_rows import (
 )
 from colonnade.tui.screens.vocabulary_work import FILE
 from colonnade.tui.session_model import AttributeRow
-from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.line import TextLine, TextLines
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 __all__ = ["VocabularyList"]
@@ -29,6 +30,7 @@ View = Literal["about", "diff", "outside"]
 
 _EMPTY = "the vocabulary has no attributes: a adds one, i takes in a vocabulary that ships"
 _READING = "reading the vocabulary ..."
+_PLAN_LINES = 3
 _LINES = (Column("line", "", index=0, sortable=False),)
 
 
@@ -39,7 +41,9 @@ class VocabularyList(VocabularyEditing):
     VocabularyList #list { height: 2fr; }
     VocabularyList #about { background: $panel; text-style: bold; }
     VocabularyList #below { height: 1fr; }
-    VocabularyList #plan { background: $boost; }
+    VocabularyList.-diff #list { height: 1fr; }
+    VocabularyList.-diff #below { height: 2fr; }
+    VocabularyList #plan { height: auto; background: $boost; }
     VocabularyList.-editing #about, VocabularyList.-editing #below { display: none; }
     VocabularyList.-editing #list { display: none; }
     VocabularyList.-editing.-tall #list { display: block; height: 1fr; }
@@ -55,12 +59,13 @@ class VocabularyList(VocabularyEditing):
         self._here: str | None = None
         self._stale = False
         self._below: tuple[str, ...] = ()
+        self._plan = "plan: ..."
 
     def compose_body(self) -> ComposeResult:
         yield WindowTable(columns_for(self.app.size.width), id="list", empty=_READING)
         yield TextLine(id="about")
         yield WindowTable(_LINES, id="below", heading=False)
-        yield TextLine(" plan: ...", id="plan")
+        yield TextLines((" plan: ...",), id="plan")
 
     @property
     def table(self) -> WindowTable:
@@ -89,7 +94,10 @@ class VocabularyList(VocabularyEditing):
 
     @property
     def takes_keys(self) -> bool:
-        return super().takes_keys and self.work is not None
+        if not super().takes_keys or self._is_reading:
+            return False
+        vocabulary = self.work.vocabulary if self.work is not None else None
+        return vocabulary is None or not vocabulary.codes or self.table.values is not None
 
     def resumed(self) -> None:
         if self._stale:
@@ -134,6 +142,8 @@ class VocabularyList(VocabularyEditing):
         if code is not None:
             self._here = code
         if self.outside is None and self.view == "outside":
+            self.view = "about"
+        if self.view == "diff" and not self.steps:
             self.view = "about"
         self.marked &= set(self.work.vocabulary.codes) if self.work and self.work.vocabulary else set()
         self.show_list()
@@ -197,6 +207,7 @@ class VocabularyList(VocabularyEditing):
         if self.is_ready and self.work is not None:
             self._below = ()
             self.show_list()
+            self.tell_plan(self._plan)
 
     def before_form(self) -> None:
         self.view = "about" if self.outside is None else "outside"
@@ -207,6 +218,7 @@ class VocabularyList(VocabularyEditing):
     def _show_below(self) -> None:
         """What the panel below the list shows now; where it is the same as before, nothing is drawn."""
         title, lines = self._content()
+        self.set_class(self.view != "about", "-diff")
         self.query_one("#about", TextLine).tell(f" {title}")
         rows = wrapped(lines, self.size.width - 4)
         shown = (title, *(row[0] for row in rows))
@@ -225,13 +237,15 @@ class VocabularyList(VocabularyEditing):
                 "until then searches and tags go by the vocabulary of the last snapshot",
             ]
         if self.view == "outside" and self.outside is not None:
-            return f"{FILE} was changed outside: R makes your edits anew on it, X drops them", [
-                *self.outside_lines()
-            ]
+            return "changed outside: R makes your edits anew on it, X drops them", [*self.outside_lines()]
         if self.view == "diff":
             lines = [*self.diff()] or ["all is saved"]
             made = [f"{number}. {step.words}" for number, step in enumerate(work.steps, 1)]
+            begun = [
+                f"begun and not finished: {one.name} ({one.key} goes on)" for one in self.drafts.values()
+            ]
             return f"not saved: {count_of(len(work.steps), 'edit')}; u takes the last back, ^S saves", [
+                *begun,
                 *made,
                 *lines,
             ]
@@ -255,4 +269,6 @@ class VocabularyList(VocabularyEditing):
             self.tell_plan(self.plan_line())
 
     def tell_plan(self, text: str) -> None:
-        self.query_one("#plan", TextLine).tell(f" {text}")
+        self._plan = text
+        lines = wrap(text, max(20, self.size.width - 2), max_lines=_PLAN_LINES, placeholder=" …")
+        self.query_one("#plan", TextLines).show(tuple(f" {line}" for line in lines))

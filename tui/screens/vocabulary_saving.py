@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from colonnade.engine.errors import ConflictError
 from colonnade.tui.amounts import count_of
 from colonnade.tui.screens.base import BaseScreen
-from colonnade.tui.screens.vocabulary_kept import forget_edits, keep_edits, kept_edits
+from colonnade.tui.screens.vocabulary_draft import Draft
+from colonnade.tui.screens.vocabulary_kept import forget_edits, keep_edits, kept_drafts, kept_edits
 from colonnade.tui.screens.vocabulary_work import (
     FILE,
     Folded,
@@ -41,7 +42,10 @@ class VocabularySaving(BaseScreen):
         self.trouble = ""
         """Why the file cannot be read."""
         self.rows: dict[str, AttributeRow] = {}
+        self.drafts: dict[str, Draft] = {}
+        """What was begun and could not become an edit yet, by its slot."""
         self._afterwards: Callable[[], None] | None = None
+        self._refused: Callable[[str], None] | None = None
 
     # what a part above fills in
 
@@ -83,34 +87,57 @@ class VocabularySaving(BaseScreen):
             else:
                 return
         self.outside = None
-        if work is None and (kept := kept_edits(self.session.path)) is not None:
-            self.steps = (kept,)
-            self.say("edits of last time that were not saved: v shows them, ^S saves them, X drops them")
+        if work is None:
+            self._take_kept()
         self._fold(source)
 
+    def _take_kept(self) -> None:
+        """Go on with what was not saved when the app ended."""
+        kept, drafts = kept_edits(self.session.path), kept_drafts(self.session.path)
+        self.drafts = {draft.slot: draft for draft in drafts}
+        said = []
+        if kept is not None:
+            self.steps = (kept,)
+            said.append("edits of last time that were not saved: v shows them, ^S saves them, X drops them")
+        said += [f"begun and not finished: {draft.name}, {draft.key} goes on with it" for draft in drafts[:3]]
+        if said:
+            self.say("; ".join(said))
+
     def closing(self) -> None:
-        work = self.work
-        if work is not None and work.is_changed:
-            keep_edits(self.session.path, work.base, work.source)
-        elif work is not None and work.vocabulary is not None:
-            forget_edits(self.session.path)
+        work, path, drafts = self.work, self.session.path, tuple(self.drafts.values())
+        if work is None:
+            return
+        if work.vocabulary is None:  # while the file is faulty, what was kept stays so
+            kept = kept_edits(path)
+            base, source = (kept.values["base"], kept.values["source"]) if kept else (b"", b"")
+            if drafts:
+                keep_edits(path, base, source, drafts)
+        elif work.is_changed or drafts:
+            keep_edits(path, work.base, work.source, drafts)
+        else:
+            forget_edits(path)
 
     # editing
 
-    def add_steps(self, steps: Sequence[Step], then: Callable[[], None] | None = None) -> None:
-        """Make edits after those there are; `then` follows once they are made, unless one was refused."""
+    def add_steps(
+        self,
+        steps: Sequence[Step],
+        then: Callable[[], None] | None = None,
+        refused: Callable[[str], None] | None = None,
+    ) -> None:
+        """Make edits after those there are; `then` follows once they are made, `refused` (why) if one is not."""
         work = self.work
         if work is None or work.vocabulary is None:
-            self.warn("the file has faults: mend them first (E opens it in your editor)")
+            self._nothing("the file has faults: mend them first (E opens it in your editor)")
             return
         self.steps += tuple(steps)
-        self._afterwards = then
+        self._afterwards, self._refused = then, refused
         self._fold(work.base)
 
     def undo_step(self) -> None:
         """Take the last edit back."""
         if self.work is None or not self.steps:
-            self.warn("nothing to take back: all is saved")
+            self._nothing("nothing to take back: all is saved")
             return
         last = self.steps[-1]
         self.steps = self.steps[:-1]
@@ -119,13 +146,15 @@ class VocabularySaving(BaseScreen):
 
     def drop_steps(self) -> None:
         """Take every edit back, and the file as it is."""
-        count = len(self.steps)
-        if self.work is None or not count:
-            self.warn("nothing to drop: all is saved")
+        count, begun = len(self.steps), [draft.name for draft in self.drafts.values()]
+        if self.work is None or not (count or begun):
+            self._nothing("nothing to drop: all is saved")
             return
         base = self.work.base if self.outside is None else self.outside
         self.steps, self.outside = (), None
-        self.say(f"{count_of(count, 'edit')} dropped; {FILE} is as it was")
+        self.drafts.clear()
+        edits = [count_of(count, "edit")] if count else []
+        self.say(f"{', '.join([*edits, *begun])} dropped; {FILE} is as it was")
         self._fold(base)
 
     def rebase_steps(self) -> None:
@@ -150,11 +179,20 @@ class VocabularySaving(BaseScreen):
         grown = before is not None and len(folded.work.steps) > len(before.steps)
         self.work_changed(folded.work.steps[-1].code if grown else None)
         then, self._afterwards = self._afterwards, None
+        refuse, self._refused = self._refused or self.fail, None
         if folded.refused:
             step, reason = folded.refused[-1]
-            self.fail(f"{step.words}: {reason}")
+            refuse(f"{step.words}: {reason}")
         elif then is not None:
             then()
+
+    def _nothing(self, why: str) -> None:
+        """Tell why a key does nothing."""
+        self.warn(f"{FILE} is still being read: press it again" if self._is_reading else why)
+
+    @property
+    def _is_reading(self) -> bool:
+        return self.work is None and not self.trouble
 
     # saving
 
@@ -162,7 +200,7 @@ class VocabularySaving(BaseScreen):
         """Write the file, unless it changed meanwhile."""
         work, session = self.work, self.session
         if work is None or work.vocabulary is None:
-            self.warn("there is nothing to save: the file has faults, mend them first (E opens your editor)")
+            self._nothing("nothing to save: the file has faults, mend them first (E opens your editor)")
         elif not work.is_changed:
             self.say("nothing to save")
         elif self.outside is not None:
@@ -178,7 +216,11 @@ class VocabularySaving(BaseScreen):
     def _saved(self, work: Work) -> None:
         count = len(work.steps)
         self.steps = self.steps[count:]
-        self.say(f"saved: {count_of(count, 'edit')}; t tags what is stale")
+        again = ""
+        if work.before is not None and work.vocabulary is not None:
+            made = redo(work.before, work.vocabulary)
+            again = "; t tags what is stale" if made.worded or made.judged or made.derived else ""
+        self.say(f"saved: {count_of(count, 'edit')}{again}")
         self._fold(work.source)
 
     def _not_saved(self, error: Exception) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from colonnade.engine.errors import ColonnadeError
 from colonnade.tui.screens.vocabulary_draft import Draft, rule_text
 
 if TYPE_CHECKING:
+    from colonnade.engine.vocabulary import Vocabulary
     from colonnade.tui.helper_client import Progress
     from colonnade.tui.session import Session
     from colonnade.tui.session_model import TriedImage, TryResult
@@ -55,17 +56,25 @@ class Tried:
         return tuple([*best[: max(0, room - len(changed))], *changed][:room])
 
 
-def try_draft(session: Session, draft: Draft, which: int, progress: Progress | None = None) -> Tried:
+def try_draft(
+    session: Session,
+    draft: Draft,
+    which: int,
+    progress: Progress | None = None,
+    *,
+    vocabulary: Vocabulary | None = None,
+) -> Tried:
     """Try a wording of a draft, or its rule.
 
     Args:
         which: the wording, 0 or 1.
+        vocabulary: as edited, to tell what of a rule is not saved yet.
 
     Raises:
         ColonnadeError: it cannot be tried.
     """
     if draft.rule is not None:
-        return _try_rule(session, draft)
+        return _try_rule(session, draft, vocabulary)
     wording = draft.wordings[which]
     found = session.try_wording(
         draft.old,
@@ -165,12 +174,14 @@ def result_lines(found: TryResult) -> list[str]:
     return lines
 
 
-def _try_rule(session: Session, draft: Draft) -> Tried:
+def _try_rule(session: Session, draft: Draft, vocabulary: Vocabulary | None) -> Tried:
     """What a rule finds among what is scored."""
     assert draft.rule is not None
     text = rule_text(draft.rule)
-    hits = session.find(text)
     rows = {row.code: row for row in session.attributes()}
+    if vocabulary is not None and (lacking := _lacking(draft.rule.codes, rows, vocabulary)):
+        return Tried((f"= {text}", *lacking))
+    hits = session.find(text)
     total = session.find("").count
     share = f" ({100 * hits.count / total:.1f} %)" if total else ""
     lines = [f"= {text}", f"accepted {hits.count:,} of {total:,}{share}, by the scores there are"]
@@ -187,6 +198,19 @@ def _try_rule(session: Session, draft: Draft) -> Tried:
     return Tried(tuple(lines), tuple(pictures))
 
 
+def _lacking(codes: Iterable[str], known: Container[str], vocabulary: Vocabulary) -> list[str]:
+    """Why a rule that names these codes cannot be tried yet, a line a code."""
+    lines = []
+    for code in codes:
+        if code not in vocabulary:
+            lines.append(f"{code} is not in the vocabulary: space on it takes it out of the rule")
+        elif code not in known:
+            lines.append(
+                f"{code} is new and not saved yet: once it is saved (^S) and tagged (t), this can be tried"
+            )
+    return lines
+
+
 def _found(session: Session, text: str, mark: str) -> list[TriedPicture]:
     rows = session.find(text, columns=["image_id", "path"]).block(0)
     some = rows[: LIMIT if mark == " " else LIMIT // 2]
@@ -195,7 +219,10 @@ def _found(session: Session, text: str, mark: str) -> list[TriedPicture]:
 
 def failure_lines(error: Exception) -> tuple[str, ...]:
     """Why something cannot be tried, and what to do."""
-    lines = [" ".join(str(error).split()) or type(error).__name__]
+    told = str(error).splitlines()
+    if len(told) > 2 and not told[-1].strip().strip("^"):  # the text again, and where in it
+        told = told[:-2]
+    lines = [" ".join(" ".join(told).split()) or type(error).__name__]
     kind = getattr(error, "kind", "")
     if kind == "model":
         lines += [
