@@ -193,6 +193,14 @@ class ColonnadeApp(App[None]):
     def action_open_screen(self, name: str) -> None:
         self.open_screen(name)
 
+    def show_query(self, text: str) -> None:
+        """Show in Browse what an expression finds, and nothing over it."""
+        if self.session is not None:
+            self.session.query = text
+            for screen in self.open_screens():
+                screen.query_given()
+            self.open_screen("browse")
+
     def open_screen(self, name: str) -> None:
         """Go to a screen; Esc comes back."""
         if name == self.current_mode:

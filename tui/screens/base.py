@@ -114,6 +114,12 @@ class BaseScreen(Screen[None]):
     def jobs_changed(self, records: Sequence[JobRecord]) -> None:
         """The records of jobs changed."""
 
+    def not_opened(self, words: str) -> None:
+        """There will be no session: show why, as long as the screen is there."""
+
+    def query_given(self) -> None:
+        """Another screen is about to show the session's query in Browse."""
+
     def closing(self) -> None:
         """The app ends: save what is not."""
 
@@ -174,6 +180,13 @@ class BaseScreen(Screen[None]):
     def fail(self, error: Exception | str) -> None:
         """Tell what went wrong in the status line."""
         self.status.tell(error if isinstance(error, str) else one_line(error), "bad")
+
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written here; said in words."""
+        if self.session.writable:
+            return False
+        self.warn("the store is read-only for you: copy it to a place of your own to change it")
+        return True
 
     def hint(self, text: str) -> None:
         """What stands at the right end of the status line."""
