@@ -35,6 +35,8 @@ __all__ = ["ColonnadeApp"]
 
 def _count_words(overview: Overview) -> str:
     """How many images there are; of how many, where some cannot be read or are gone, which queries do not find."""
+    if overview.damage and not overview.images:
+        return "images cannot be read"
     usable = "" if overview.ok == overview.images else f"{overview.ok:,} of "
     return f"{usable}{overview.images:,} images"
 
@@ -89,6 +91,8 @@ class ColonnadeApp(App[None]):
         """The session, from when the store is open."""
         self.overview: Overview | None = None
         """The store at a glance, as of the newest snapshot that was noticed."""
+        self.trouble = ""
+        """Why the store cannot be opened, and what to do."""
         self.frames = FrameKeeper()
         self.typeahead = TypeAhead(self, super().on_event)
         self.jobs: tuple[JobRecord, ...] = ()
@@ -141,9 +145,12 @@ class ColonnadeApp(App[None]):
             screen.get_ready()
 
     def _not_opened(self, error: Exception) -> None:
-        self.base_screen.fail(
-            f"{one_line(error)} - q quits; `colonnade verify` tells what is wrong with a store"
-        )
+        words = one_line(error)
+        more = "" if "colonnade verify" in words else "; `colonnade verify` tells what is wrong with a store"
+        self.trouble = f"{words}{more} - q quits"
+        self.base_screen.fail(self.trouble)
+        for screen in self.open_screens():
+            screen.not_opened(self.trouble)
 
     def _snapshot_moved(self, overview: Overview) -> None:
         self.overview = overview
@@ -207,6 +214,9 @@ class ColonnadeApp(App[None]):
             return
         if self.current_mode == FIRST_RUN.name and self.session is None:
             self.base_screen.warn("there is no store yet: make it here first")
+            return
+        if self.session is None and self.trouble:
+            self.base_screen.fail(self.trouble)
             return
         if not entry(name).present:
             self.base_screen.warn(f"{name}: not part of this installation")

@@ -22,6 +22,7 @@ from colonnade.tui.session_arrays import (
     load_statuses,
     load_wholes,
 )
+from colonnade.tui.session_damage import check_images, score_files
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -91,12 +92,17 @@ class Columns:
     def base(self, cursor: DuckDBPyConnection, snapshot: Snapshot) -> Base:
         """The images of a snapshot."""
         key = file_key(snapshot.files("images"))
-        found: Base = self.get(("base", key), lambda: load_base(cursor, snapshot, key))
+
+        def load() -> Base:
+            check_images(snapshot)
+            return load_base(cursor, snapshot, key)
+
+        found: Base = self.get(("base", key), load)
         return found
 
     def floats(self, cursor: DuckDBPyConnection, snapshot: Snapshot, kind: str, code: str) -> Floats:
         """An attribute's column `kind`: confidence, logit or log_odds."""
-        base, files = self.base(cursor, snapshot), snapshot.files("scores", code)
+        base, files = self.base(cursor, snapshot), score_files(snapshot, code)
         found: Floats = self.get(
             (kind, code, base.key, file_key(files)), lambda: load_floats(cursor, base, files, kind)
         )
@@ -104,7 +110,7 @@ class Columns:
 
     def statuses(self, cursor: DuckDBPyConnection, snapshot: Snapshot, code: str) -> Statuses:
         """An attribute's statuses."""
-        base, files = self.base(cursor, snapshot), snapshot.files("scores", code)
+        base, files = self.base(cursor, snapshot), score_files(snapshot, code)
         found: Statuses = self.get(
             ("status", code, base.key, file_key(files)), lambda: load_statuses(cursor, base, files)
         )

@@ -11,6 +11,7 @@ from colonnade.engine.duck import identifier, parquet
 from colonnade.engine.errors import InputError
 from colonnade.engine.images import file_path
 from colonnade.tui.session_columns import Columns, file_key
+from colonnade.tui.session_damage import check_images, score_files
 from colonnade.tui.session_model import ImageRow, ScoreRow
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StatusCounts:
 
 def image_states(cursor: DuckDBPyConnection, snapshot: Snapshot) -> dict[str, int]:
     """State -> images."""
+    check_images(snapshot)
     files = snapshot.files("images")
     if not files:
         return {}
@@ -63,7 +65,7 @@ def status_counts(
     Args:
         all_ok: every image is in state `ok`, so that they need not be looked at.
     """
-    files, images = snapshot.files("scores", code), snapshot.files("images")
+    files, images = score_files(snapshot, code), snapshot.files("images")
     if not files or not images:
         return StatusCounts(0, 0, 0)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.errors import InputError
+from colonnade.tui.session_damage import missing_scores
 from colonnade.tui.session_helped import Helped
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Judging(Helped):
         found: list[dict[str, Any]] = self._write(
             "calibration_table", codes=None if codes is None else list(codes)
         )
+        missing = missing_scores(self._now().snapshot)
+        for row in found:
+            if row["code"] in missing:
+                row["cells"] |= {"state": "damaged", "note": "its scores are missing: `colonnade verify`"}
         return found
 
     def calibration_receipt(self, code: str) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Overview:
     model: str | None
     """The active model's key, or how it will be loaded; None where none is chosen."""
     snapshot: int
+    damage: str = ""
+    """Why images or vectors cannot be read, and what to do; the numbers that are not known are 0."""
     problems: tuple[str, ...] = ()
     """What stands in the way, a line each, which says what to do next."""
 
@@ -57,7 +59,7 @@ class AttributeRow:
     thresholds: tuple[float, float] | None
     """Accepted and tentative; None for a derived attribute or an orphan."""
     state: str
-    """`fresh`, `stale: why`, `not scored`, `no signal`, `orphan`, or '' while it is not known."""
+    """`fresh`, `stale: why`, `not scored`, `no signal`, `orphan`, `damaged`, or '' while it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

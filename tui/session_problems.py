@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from colonnade.engine.errors import ColonnadeError
+from colonnade.engine.errors import ColonnadeError, StoreError
+from colonnade.tui.session_damage import ADVICE, damage_words, missing_scores
 from colonnade.tui.session_model import Overview
 
-__all__ = ["first_line", "problems"]
+if TYPE_CHECKING:
+    from colonnade.engine.snapshots import Snapshot
+
+__all__ = ["damages", "first_line", "problems"]
 
 
 def first_line(error: BaseException) -> str:
     """What an error says in one line, and how many more there are."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
+
+
+def damages(snapshot: Snapshot, damage: str) -> Iterator[StoreError]:
+    """What is damaged of a snapshot, as far as that shows without reading its tables.
+
+    Args:
+        damage: what was found while the images were read, or ''.
+    """
+    try:
+        if damage:
+            yield StoreError(damage)
+        else:
+            for code in missing_scores(snapshot):
+                yield StoreError(f"the scores of {code} cannot be read, their files are gone: {ADVICE}")
+        _ = snapshot.facts
+    except StoreError as error:
+        yield StoreError(damage_words(error) or str(error))
 
 
 def problems(
@@ -34,6 +56,8 @@ def _problems(
         f"{folder}: not there; mount it, or `colonnade root move` it to where the images are now"
         for folder in overview.absent_roots
     )
+    if overview.damage:
+        return  # whether there are images, vectors or scores is not known
     if not overview.images:
         yield (
             "no images yet: scan the folders (Jobs, or `colonnade sync`)"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from colonnade.engine.errors import InputError
+from colonnade.engine.duck import duck_errors
+from colonnade.engine.errors import InputError, StoreError
 from colonnade.tui.session_base import SessionBase
+from colonnade.tui.session_damage import damage_words
 from colonnade.tui.session_model import AttributeRow, ImageRow, Overview, ScoreRow
 
 __all__ = ["Reads"]
@@ -15,13 +17,20 @@ class Reads(SessionBase):
     def overview(self) -> Overview:
         """Images per state, attributes, model, and what stands in the way."""
         from colonnade.tui.session_facts import image_states, row_count
-        from colonnade.tui.session_problems import problems
+        from colonnade.tui.session_problems import damages, problems
 
         state = self._now()
         active = state.settings.active
-        with self._reading() as cursor:
-            states = image_states(cursor, state.snapshot)
-            embedded = row_count(cursor, state.snapshot, "embeddings", active.key) if active else 0
+        damage, states, embedded, scored = "", {}, 0, False
+        try:
+            with self._reading() as cursor:
+                states = image_states(cursor, state.snapshot)
+                embedded = row_count(cursor, state.snapshot, "embeddings", active.key) if active else 0
+            scored = bool(state.snapshot.partitions("scores"))
+        except StoreError as error:
+            damage = damage_words(error) or ""
+            if not damage:
+                raise
         absent = tuple(str(root.path) for root in state.settings.roots if not root.path.is_dir())
         vocabulary = state.vocabulary
         shown = Overview(
@@ -36,16 +45,17 @@ class Reads(SessionBase):
             absent_roots=absent,
             model=state.settings.model_key or state.settings.spec or None,
             snapshot=state.snapshot.number,
+            damage=damage,
         )
-        scored = bool(state.snapshot.partitions("scores"))
-        return problems(shown, scored=scored, writable=self.writable, faults=(state.fault, state.saved_fault))
+        faults = (*damages(state.snapshot, damage), state.fault, state.saved_fault)
+        return problems(shown, scored=scored, writable=self.writable, faults=faults)
 
     def attributes(self) -> tuple[AttributeRow, ...]:
         """The attributes in the vocabulary's order, then those that are scored but no longer in it.
 
         Whether one is stale is known once `refresh_states` was asked; until then its state is ''.
         """
-        from colonnade.tui.session_facts import image_states, status_counts
+        from colonnade.tui.session_facts import StatusCounts, image_states, status_counts
 
         state = self._now()
         with self._lock:
@@ -56,10 +66,17 @@ class Reads(SessionBase):
             states = image_states(cursor, state.snapshot)
             all_ok = set(states) <= {"ok"}
             for code in self._names(state).codes:
-                counts = status_counts(self._columns, cursor, state.snapshot, code, all_ok=all_ok)
+                try:
+                    with duck_errors(str(state.snapshot.path)):
+                        counts = status_counts(self._columns, cursor, state.snapshot, code, all_ok=all_ok)
+                    damaged = False
+                except StoreError as error:
+                    counts, damaged = StatusCounts(0, 0, 0), damage_words(error) is not None
+                    if not damaged:
+                        raise
                 known = state.vocabulary.attribute(code) if code in state.vocabulary else None
                 thresholds = getattr(known, "thresholds", None)
-                scored = bool(state.snapshot.files("scores", code))
+                scored = damaged or bool(state.snapshot.files("scores", code))
                 rows.append(
                     AttributeRow(
                         code=code,
@@ -72,7 +89,9 @@ class Reads(SessionBase):
                         scored=counts.scored,
                         unscored=max(0, states.get("ok", 0) - counts.scored),
                         thresholds=(thresholds.accepted, thresholds.tentative) if thresholds else None,
-                        state=_state(found.get(code, ""), known is not None, scored, sure=fresh),
+                        state="damaged"
+                        if damaged
+                        else _state(found.get(code, ""), known is not None, scored, sure=fresh),
                     )
                 )
         return tuple(rows)

@@ -16,6 +16,7 @@ from colonnade.engine.query import default_fields
 from colonnade.engine.query_fields import parse_columns, parse_sort
 from colonnade.engine.query_sql import no_scores
 from colonnade.tui.session_columns import Columns
+from colonnade.tui.session_damage import check_scores
 from colonnade.tui.session_hits import Hits
 from colonnade.tui.session_match import Matcher
 from colonnade.tui.session_model import Checked, SupersededError
@@ -87,6 +88,9 @@ class Searcher:
             fields = default_fields(bound) if columns is None else parse_columns(columns, names.codes)
             keys = parse_sort(sort, names.codes) if sort else ()
             snapshot = names.snapshot
+            named = [*(one.name for one in operands(bound) if one.kind != "image")]
+            named += [one.name for one in (*(key.field for key in keys), *fields) if one.kind != "image"]
+            check_scores(snapshot, named)
             with duck_errors(str(snapshot.path)):
                 matcher = Matcher(self._columns, cursor, snapshot, lambda: self._check(number))
                 matched = matcher.matches(bound)
@@ -94,8 +98,6 @@ class Searcher:
         except ColonnadeError:
             self._check(number)
             raise
-        named = [*(one.name for one in operands(bound) if one.kind != "image")]
-        named += [one.name for one in (*(key.field for key in keys), *fields) if one.kind != "image"]
         warnings = tuple(
             no_scores(code) for code in dict.fromkeys(named) if not snapshot.files("scores", code)
         )

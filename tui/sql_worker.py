@@ -7,9 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from colonnade.tui.session_damage import check_images, check_scores, missing_scores
 from colonnade.tui.sql_text import place_of_error
+
+if TYPE_CHECKING:
+    from colonnade.engine.snapshots import Snapshot
 
 __all__ = ["SqlFault", "SqlRows", "SqlTask", "answer"]
 
@@ -22,6 +26,7 @@ _MEMORY_BYTES = 2 << 30
 _BLOCK_ROWS = 1024
 _SAMPLED = 64
 _SHOWN_NUMBERS = 64
+_SCORED_VIEWS = ("wide", "scores", "derived")
 
 Row = tuple[Any, ...]
 
@@ -79,6 +84,7 @@ def answer(task: SqlTask) -> SqlRows | SqlFault:
     began = time.perf_counter()
     try:
         snapshot = open_snapshot(Path(task.store))
+        _check_files(snapshot, task.text)
         result = run_sql(snapshot, task.text, memory_bytes=_MEMORY_BYTES)
         found = SqlRows(task.text, snapshot.number, result.columns, result.types)
         held = 0
@@ -97,6 +103,18 @@ def answer(task: SqlTask) -> SqlRows | SqlFault:
         return SqlFault(str(error), store=True)
     found.seconds = time.perf_counter() - began
     return found
+
+
+def _check_files(snapshot: Snapshot, text: str) -> None:
+    """Refuse views whose files are gone: they would give nothing, or less than there is.
+
+    Raises:
+        StoreError: such a view may be read.
+    """
+    check_images(snapshot)
+    missing = missing_scores(snapshot)
+    if missing and any(name in text.lower() for name in (*_SCORED_VIEWS, *missing)):
+        check_scores(snapshot, missing)
 
 
 def _kept(value: Any) -> Any:

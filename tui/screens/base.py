@@ -46,6 +46,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
+from colonnade.tui.session_damage import damage_words
 from colonnade.tui.widgets.status_line import HeaderLine, StatusLine
 
 if TYPE_CHECKING:
@@ -59,10 +60,13 @@ T = TypeVar("T")
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line for people: an engine's message as it is, others with their kind."""
+    """An error as one line for people: an engine's message as it is (of damage in short), others with their kind."""
     from colonnade.engine.errors import ColonnadeError
 
     text = " ".join(str(error).split())
+    damage = damage_words(text)
+    if damage is not None:
+        return damage
     told = isinstance(error, ColonnadeError) or type(error).__name__ == "HelperError"
     return text if told and text else f"{type(error).__name__}: {text}"
 

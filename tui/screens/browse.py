@@ -153,7 +153,7 @@ class BrowseScreen(BrowseActions):
         def work() -> tuple[ImageRow, tuple[ScoreRow, ...]]:
             return session.image_row(image), session.scores(image)
 
-        self.background("look", work, self._show_image, delay=_LOOK_SECONDS)
+        self.background("look", work, self._show_image, failed=self._not_seen, delay=_LOOK_SECONDS)
         if explained is not None:
             self._read_explanation()
 
@@ -163,6 +163,12 @@ class BrowseScreen(BrowseActions):
     def attribute_moved(self) -> None:
         if self._explanation is not None:
             self._read_explanation()
+
+    def _not_seen(self, error: Exception) -> None:
+        """What is shown is of another image: take it away."""
+        if (panel := self.preview) is not None:
+            panel.show_image(None, (), ())
+        self.fail(error)
 
     def _show_image(self, found: tuple[ImageRow, Sequence[ScoreRow]]) -> None:
         self._image, self._scores = found

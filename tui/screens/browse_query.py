@@ -9,11 +9,12 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from colonnade.tui.keys import action
-from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.browse_columns import result_columns, shown_sort
+from colonnade.tui.session_damage import ADVICE
 from colonnade.tui.widgets.attribute_list import AttributeList
 from colonnade.tui.widgets.query_line import QueryLine
-from colonnade.tui.widgets.window_table import WindowTable
+from colonnade.tui.widgets.window_table import ListSource, WindowTable
 
 if TYPE_CHECKING:
     from colonnade.tui.session_hits import Hits
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["QueryScreen", "superseded"]
 
 _STATES_SECONDS = 1.5
+_NOTHING = "no image matches"
+_NO_ATTRIBUTES = "no attributes yet: 2 adds one"
 
 
 def superseded(error: Exception) -> bool:
@@ -51,7 +54,7 @@ class QueryScreen(BaseScreen):
         yield QueryLine()
         with Horizontal(id="panels"):
             yield AttributeList(id="attributes")
-            yield WindowTable(id="results", empty="no image matches")
+            yield WindowTable(id="results", empty=_NOTHING)
 
     @property
     def line(self) -> QueryLine:
@@ -105,7 +108,9 @@ class QueryScreen(BaseScreen):
     # attributes
 
     def _read_attributes(self) -> None:
-        self.background("attributes", self.session.attributes, self._show_attributes)
+        self.background(
+            "attributes", self.session.attributes, self._show_attributes, failed=self._no_attributes
+        )
 
     def _read_states(self) -> None:
         """Which attributes are stale takes another process a while: the counts do not wait for it."""
@@ -117,9 +122,23 @@ class QueryScreen(BaseScreen):
 
         self.background("states", session.refresh_states, then, failed=lambda _: None, delay=_STATES_SECONDS)
 
+    def _no_attributes(self, error: Exception) -> None:
+        """Counts that nobody can read are not shown as none."""
+        self.attributes = ()
+        self.attribute_list.empty = f"attributes cannot be read: {one_line(error)}"
+        self.attribute_list.fill((), {})
+        self.attribute_list.redraw()
+        self.fail(error)
+
     def _show_attributes(self, rows: tuple[AttributeRow, ...]) -> None:
+        damaged = {row.code for row in rows if row.state == "damaged"}
+        new = damaged - {row.code for row in self.attributes if row.state == "damaged"}
         self.attributes = rows
+        if new:
+            more = f" and of {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            self.fail(f"the scores of {min(new)}{more} cannot be read: {ADVICE}")
         listed = self.attribute_list
+        listed.empty = _NO_ATTRIBUTES
         code = self.session.attribute if not listed.count else None
         listed.fill(rows, self.session.conditions(self.session.query), listed.facets, code=code)
 
@@ -149,6 +168,7 @@ class QueryScreen(BaseScreen):
 
     def _show_hits(self, hits: Hits, row: int) -> None:
         self.hits, self.ranked = hits, None
+        self.table.empty = _NOTHING
         self.line.clear_fault()
         self.line.instead(None)
         self.line.result(f"{hits.count:,} hits  {1000 * hits.seconds:,.0f} ms")
@@ -174,7 +194,29 @@ class QueryScreen(BaseScreen):
         if isinstance(position, int):
             self.line.fault(str(getattr(error, "message", error)), position)
         else:
-            self.fail(error)
+            self._not_read(error)
+
+    def _not_read(self, error: Exception) -> None:
+        """Show why there is no result in its place: what was found before is not what is asked for now."""
+        self.hits = self.ranked = None
+        self.line.clear_fault()
+        self.line.instead(None)
+        self.line.result("cannot be read")
+        self._show_nothing(one_line(error))
+        self._show_conditions()
+        self.fail(error)
+
+    def _show_nothing(self, why: str) -> None:
+        self.table.empty = why
+        self.table.show(ListSource(()))
+        self.table.redraw()
+        self.image_moved()
+
+    def not_opened(self, words: str) -> None:
+        self.table.empty = words
+        self.table.redraw()
+        self.attribute_list.empty = "the store cannot be opened"
+        self.attribute_list.redraw()
 
     def _go_to(self, image: int) -> None:
         shown = self.ranked or self.hits
@@ -216,7 +258,11 @@ class QueryScreen(BaseScreen):
         self.find()
 
     def on_window_table_failed(self, event: WindowTable.Failed) -> None:
-        if not superseded(event.error):
+        if superseded(event.error):
+            return
+        if event.table is self.table:
+            self._not_read(event.error)
+        else:
             self.fail(event.error)
 
     def action_next_panel(self, step: int) -> None:
@@ -242,4 +288,9 @@ class QueryScreen(BaseScreen):
                 if self._facets:
                     self.attribute_list.fill(facets=counts)
 
-            self.background("facets", lambda: session.facets(hits), then)
+            self.background("facets", lambda: session.facets(hits), then, failed=self._not_counted)
+
+    def _not_counted(self, error: Exception) -> None:
+        self._facets = False
+        self.attribute_list.fill(facets=None)
+        self.fail(error)

@@ -13,6 +13,7 @@ from colonnade.tui.screens.calibration_changes import CalibrationChanges
 from colonnade.tui.screens.calibration_columns import NARROW, WIDE, sorted_rows, table_rows
 from colonnade.tui.screens.calibration_saving import Opened, near_items, read_attribute
 from colonnade.tui.screens.review_request import ReviewRequest, ask_review
+from colonnade.tui.session_damage import damage_words
 from colonnade.tui.widgets.window_table import ListSource, WindowTable
 
 __all__ = ["CalibrationScreen"]
@@ -109,7 +110,9 @@ class CalibrationScreen(CalibrationChanges):
 
     def _no_table(self, error: Exception) -> None:
         problems = self.colonnade.overview.problems if self.colonnade.overview else ()
-        self._say_empty(problems[0] if problems else " ".join(str(error).split()))
+        damage = damage_words(error)
+        self._found = []
+        self._say_empty(damage or (problems[0] if problems else " ".join(str(error).split())))
         self.table.show(ListSource(()))
         self.fail(error)
 
@@ -166,6 +169,9 @@ class CalibrationScreen(CalibrationChanges):
             self.warn(opened.why)
         else:
             self.panel.open(opened.found, keep=keep)
+
+    def not_opened(self, words: str) -> None:
+        self._say_empty(words)
 
     def _show_head(self, label: str = "") -> None:
         row = next((row for row in self._found if row["code"] == self._open), None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from colonnade.tui.screens.base import one_line
 from colonnade.tui.widgets.grid import GridItem
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_attribute(session: Session, code: str) -> Opened:
     try:
         return Opened(label, session.distribution(code))
     except (ColonnadeError, HelperError) as error:
-        return Opened(label, None, " ".join(str(error).split()))
+        return Opened(label, None, one_line(error))
 
 
 def near_items(

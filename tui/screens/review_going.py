@@ -9,6 +9,7 @@ from colonnade.tui.review_asking import Asking, ChosenAsking, PolicyAsking
 from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.calibration_saving import Done, fit
 from colonnade.tui.screens.review_request import take_request
+from colonnade.tui.session_damage import damage_words
 
 __all__ = ["ReviewGoing"]
 
@@ -62,6 +63,9 @@ class ReviewGoing(BaseScreen):
         overview = self.colonnade.overview
         problems = [line for line in (overview.problems if overview else ()) if "read-only" not in line]
         words = one_line(error)
+        if damage_words(error) is not None:
+            self.tell_problem(words)
+            return
         self.tell_problem(f"{words} - {problems[0] if problems else _ELSEWHERE}")
 
     def action_next_attribute(self) -> None:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen
 from colonnade.tui.screens.sql_rows import result_columns, row_lines, told
+from colonnade.tui.session_damage import damage_words
 from colonnade.tui.sql_export import Export
 from colonnade.tui.sql_history import History, history_path, read_history, write_history
 from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
@@ -158,7 +159,7 @@ class SqlScreen(BaseScreen):
     def _failed(self, error: Exception) -> None:
         self._runs = False
         self._rows = None
-        self.table.empty = "no result: the statement was stopped, or failed"
+        self.table.empty = damage_words(error) or "no result: the statement was stopped, or failed"
         self.table.show(ListSource([]))
         if isinstance(error, StoppedError):
             self.say("stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -11,6 +12,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import Cell, fit
 from colonnade.tui.widgets.table_source import GAP, Column, Row, layout
 
@@ -93,7 +95,8 @@ class DrawnTable(Widget):
             return self._heading_line(width)
         row = self._top + y - self.heading
         if row >= self.count:
-            text = self.empty if not self.count and y == self.heading else ""
+            lines = wrap(safe(self.empty, limit=2000), max(8, width - 1)) if not self.count else []
+            text = lines[y - self.heading] if y - self.heading < len(lines) else ""
             return Strip([Segment(fit(" " + text, width), self._style("dim"))], width)
         return self._row_line(row, width)
 

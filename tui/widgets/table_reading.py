@@ -112,8 +112,9 @@ class ReadTable(DrawnTable):
             try:
                 blocks = {k: source.block(k) for k in wanted if generation == self._generation}
             except Exception as error:  # told by the screen: a query may fail in any of DuckDB's ways
-                self._reading.difference_update(wanted)
-                self._unread(error)
+                if generation == self._generation:  # else other rows took their place
+                    self._reading.difference_update(wanted)
+                    self._unread(error)
                 return
             if len(blocks) == len(wanted) and self.is_attached:
                 self.app.call_later(arrived, blocks)
