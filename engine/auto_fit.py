@@ -162,7 +162,7 @@ def fit_auto(
             "unit": found.unit,
             "separation": apart,
             "agreement": numbers["agreement"],
-            "highest": highest,
+            "highest": float(final.max()),
             "above_cut": int((final >= 0).sum()),
             "seed": seed,
         },

@@ -162,11 +162,12 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ..
         if name in ("axis", "background"):
             told.append(f"another {name}")
         else:
-            told.append(f"{name} {_short(before)} -> {_short(after)}")
+            what = "cut of .80" if name == "cut" else name
+            told.append(f"{what} {_short(before)} -> {_short(after)}")
     return tuple(told)
 
 
 def _short(value: object) -> str:
     if value is None:
         return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
+    return f"{value:.3f}" if isinstance(value, float) else str(value).lower()

@@ -29,7 +29,8 @@ def stage_fits(stage: Stage, live: Snapshot, fits: Mapping[str, Fit | None], mod
         files = live.cell("calibrations", code, 0)
         rows = read_table("calibrations", files).to_pylist()
         kept = [row for row in rows if row["model"] != model.key]
-        new = [_row(model, fit)] if fit is not None else []
+        before = next((row for row in rows if row["model"] == model.key), None)
+        new = [_row(model, fit, before)] if fit is not None else []
         if [_essence(row) for row in new] == [_essence(row) for row in rows if row["model"] == model.key]:
             stage.require("calibrations", code, 0, read=files)
             continue
@@ -40,13 +41,15 @@ def stage_fits(stage: Stage, live: Snapshot, fits: Mapping[str, Fit | None], mod
     return tuple(changed)
 
 
-def _row(model: Model, fit: Fit) -> dict[str, Any]:
+def _row(model: Model, fit: Fit, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The row of a fit. One of which somebody moved the cut was fitted when it was."""
+    when = before["fitted_at"] if fit.moved and before is not None else None
     return {
         "model": model.key,
         "method": fit.method,
         "center": fit.center,
         "scale": fit.scale,
-        "fitted_at": datetime.now(UTC),
+        "fitted_at": when or datetime.now(UTC),
         "fit": fit_text(fit),
     }
 

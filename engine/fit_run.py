@@ -46,6 +46,8 @@ class FitOutcome:
     """What was stored before; None for nothing, or something damaged."""
     fallback: str | None = None
     """Why it has the model's fixed fit instead of one of its own."""
+    accepted: float = 0.8
+    """The confidence from which images are accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,10 +286,12 @@ def _outcomes(
     state: _State, fits: Mapping[str, Fit | None], work: Sequence[AttributeWork], compare: Comparison
 ) -> tuple[FitOutcome, ...]:
     outcomes = []
+    accepted = {attribute.code: attribute.thresholds.accepted for attribute in state.vocabulary.base}
     for item in work:
         compare.rest(item)
         assert item.fit is not None
         fallback = state.grounds.obstacle if fits[item.code] is None else None
         previous = state.choices[item.code].previous
-        outcomes.append(FitOutcome(compare.change(item.code), item.fit, previous, fallback))
+        change = compare.change(item.code)
+        outcomes.append(FitOutcome(change, item.fit, previous, fallback, accepted[item.code]))
     return tuple(outcomes)

@@ -328,6 +328,25 @@ def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) 
     assert "fit again: 300 images at the fit, 500 now" in colonnade(planted.path, "calibration").out
 
 
+def test_a_cut_is_the_same_number_wherever_it_is_told(planted: Store) -> None:
+    source = (
+        planted.vocabulary()
+        .source.decode()
+        .replace("prompts: [cat]", "prompts: [cat], thresholds: {accepted: 0.9, tentative: 0.5}")
+    )
+    (planted.path / "vocabulary.yaml").write_text(source)
+    assert colonnade(planted.path, "tag").code == 0
+    (before,) = colonnade(planted.path, "calibration", "cat", "--json").json
+    moved = colonnade(planted.path, "calibration", "set", "cat", "--cut", "0.3", "--json").json["changes"][0]
+    assert (moved["previous"]["cut"], moved["fit"]["cut"]) == (
+        pytest.approx(before["cut"]),
+        pytest.approx(0.3),
+    )
+    (after,) = colonnade(planted.path, "calibration", "cat", "--json").json
+    assert after["cut"] == pytest.approx(0.3)
+    assert after["fitted_at"] == before["fitted_at"], "a cut that is moved is no fit"
+
+
 def test_a_command_that_writes_leaves_pandas_alone(planted: Store) -> None:
     """Where it is installed, as for these tests, pyarrow would import it: a quarter of a second."""
     code = (

@@ -87,7 +87,7 @@ def _note(row: AttributeCalibration) -> str:
 
 def number(value: float | None, digits: int = 1) -> str:
     """A number of a table; `-` for none."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def less(what: str, number: float | None) -> str:
@@ -182,13 +182,17 @@ def _method_and_cut(outcome: FitOutcome) -> tuple[str, str]:
     fit, previous = outcome.fit, outcome.previous
     method = method_words(fit) + (", no signal" if fit.no_signal else "")
     if previous is None:
-        return method, _accepts_from(fit)
+        return method, _accepts_from(fit, outcome.accepted)
     was = method_words(previous) + (", no signal" if previous.no_signal else "")
-    return _both(was, method), _both(_accepts_from(previous), _accepts_from(fit))
+    return _both(was, method), _both(
+        _accepts_from(previous, outcome.accepted), _accepts_from(fit, outcome.accepted)
+    )
 
 
-def _accepts_from(fit: Fit) -> str:
-    return _cut(fit, _cut_at_eighty(fit))
+def _accepts_from(fit: Fit, accepted: float) -> str:
+    from colonnade.engine.calibration import cut_of
+
+    return _cut(fit, cut_of(fit, accepted))
 
 
 def _both(before: str, after: str) -> str:
@@ -199,10 +203,12 @@ def outcome_json(outcome: FitOutcome) -> dict[str, Any]:
     """What became of one attribute's fit, for `--json`."""
     from dataclasses import asdict
 
-    fit, previous = outcome.fit, outcome.previous
+    from colonnade.engine.calibration import cut_of
+
+    fit, previous, accepted = outcome.fit, outcome.previous, outcome.accepted
     return asdict(outcome.change) | {
-        "fit": fit_json(fit) | {"cut": _cut_at_eighty(fit), "no_signal": fit.no_signal},
-        "previous": None if previous is None else fit_json(previous) | {"cut": _cut_at_eighty(previous)},
+        "fit": fit_json(fit) | {"cut": cut_of(fit, accepted), "no_signal": fit.no_signal},
+        "previous": None if previous is None else fit_json(previous) | {"cut": cut_of(previous, accepted)},
         "fallback": outcome.fallback,
     }
 
@@ -216,9 +222,3 @@ def run_json(run: FitRun, *, dry_run: bool) -> dict[str, Any]:
         "written": list(run.written),
         "waiting": list(run.waiting),
     }
-
-
-def _cut_at_eighty(fit: Fit) -> float | None:
-    from colonnade.engine.calibration import cut_of
-
-    return cut_of(fit, 0.8)

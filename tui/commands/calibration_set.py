@@ -116,7 +116,8 @@ def _set_sigmoid(
         "fixed", now.center if center is None else center, now.scale if scale is None else scale, chosen=True
     )
     change = preview_fit(snapshot, attribute, chosen, model, vocabulary.prompts(code))
-    outcome = FitOutcome(change, chosen, row.fit if row is not None else None)
+    previous = row.fit if row is not None else None
+    outcome = FitOutcome(change, chosen, previous, accepted=attribute.thresholds.accepted)
     if dry_run:
         return FitRun((outcome,))
     changed = store_fits(store, {code: chosen}, model)
