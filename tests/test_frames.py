@@ -93,3 +93,17 @@ def test_what_is_no_text_is_passed_on_and_what_it_covers_is_not_known() -> None:
     pixels = [Strip([Segment("\x1bPq...\x1b\\"), Segment("x" * WIDTH)], WIDTH), *frame[1:]]
     assert "\x1bPq...\x1b\\" in keeper.render(whole(pixels), (WIDTH, HEIGHT), CONSOLE)
     assert "x" * WIDTH in keeper.render(whole(frame), (WIDTH, HEIGHT), CONSOLE)
+
+
+def test_of_a_part_no_more_is_sent_than_was_drawn() -> None:
+    """What stands beside the part of a screen that is drawn anew was not drawn with it, and must stay."""
+    keeper, screen = FrameKeeper(), pyte.Screen(WIDTH, HEIGHT)
+    stream = pyte.Stream(screen)
+    frame = [Strip([Segment("x" * WIDTH)])] * HEIGHT
+    stream.feed(keeper.render(whole(frame), (WIDTH, HEIGHT), CONSOLE))
+    left, undrawn = Strip([Segment("y" * 5)]), Strip([Segment(" " * (WIDTH - 5))])
+    chops = [{0: left, 5: undrawn} for _ in frame]
+    update = ChopsUpdate(chops, [(1, 0, 5), (2, 0, 3)], [[5, WIDTH] for _ in frame])
+    stream.feed(keeper.render(update, (WIDTH, HEIGHT), CONSOLE))
+    assert screen.display[1] == "yyyyyxxxxxxx"
+    assert screen.display[2] == "yyyxxxxxxxxx"

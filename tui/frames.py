@@ -94,7 +94,7 @@ class _Changes(CompositorUpdate):
 
 
 def _pieces(update: ChopsUpdate | LayoutUpdate) -> Iterator[tuple[int, int, Strip]]:
-    """(y, x, strip) of all that an update draws."""
+    """(y, x, strip) of all that an update draws; what stands beside its spans may not have been drawn with it."""
     if isinstance(update, LayoutUpdate):
         for y, strips in enumerate(update.strips, update.region.y):
             x = update.region.x
@@ -105,8 +105,8 @@ def _pieces(update: ChopsUpdate | LayoutUpdate) -> Iterator[tuple[int, int, Stri
         return
     for y, left, right in update.spans:
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
-            if strip is not None and x <= right and end > left:
-                yield y, x, strip
+            if strip is not None and x < right and end > left:
+                yield y, x, strip if end <= right else strip.crop(0, right - x)
 
 
 def _cells(strip: Strip) -> list[_Cell] | None:

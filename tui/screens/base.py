@@ -83,6 +83,8 @@ class BaseScreen(Screen[None]):
     """A screen of the app; see the module's description."""
 
     NAME: ClassVar[str] = ""
+    LEGEND: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(sign, what it means) of the signs on the screen; the help panel shows them."""
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (110, "-wide"), (160, "-full")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (30, "-tall")]  # noqa: RUF012
 

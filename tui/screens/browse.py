@@ -28,6 +28,18 @@ class BrowseScreen(BrowseActions):
     """Attributes, results and preview: beside each other where there is room, else one behind a key."""
 
     NAME = "browse"
+    LEGEND = (
+        ("ask", "column: what the query asks of an attribute; .80: nothing, it is accepted from .80 on"),
+        ("yes  yes?", "ask: accepted; at least tentative"),
+        ("no  no?", "ask: not accepted; not even tentative"),
+        ("≥.85", "ask: a confidence of .85 or more, whatever the attribute's own threshold"),
+        ("…", "ask: the query says more of it than fits here"),
+        ("* attribute", "the query asks for it"),
+        ("* image", "it is marked"),
+        ("=attribute", "derived from others by a rule"),
+        ("×attribute", "has scores, but is no longer in the vocabulary"),
+        ("1,204!", "the count is of an earlier wording or model: scoring it anew brings it up to date"),
+    )
     DEFAULT_CSS = """
     BrowseScreen #panels { height: 1fr; }
     BrowseScreen #attributes { width: 30; }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from colonnade.tui.screens.base import BaseScreen
 
-__all__ = ["SCREENS", "ScreenEntry", "entry", "make_screen"]
+__all__ = ["SCREENS", "ScreenEntry", "entry", "make_screen", "screen_class"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,13 @@ def entry(name: str) -> ScreenEntry:
     return next(screen for screen in (*SCREENS, FIRST_RUN) if screen.name == name)
 
 
+def screen_class(name: str) -> type[BaseScreen]:
+    """A screen's class; imports its module."""
+    found = entry(name)
+    kind: type[BaseScreen] = getattr(import_module(found.module), found.class_name)
+    return kind
+
+
 def make_screen(name: str) -> BaseScreen:
     """Import a screen's module and make the screen."""
-    found = entry(name)
-    screen: BaseScreen = getattr(import_module(found.module), found.class_name)()
-    return screen
+    return screen_class(name)()
