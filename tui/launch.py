@@ -53,6 +53,7 @@ def run_app(store: Path) -> NoReturn:
     gc.disable()  # nothing of what is imported and built before the first frame will be garbage
     from colonnade.tui.app import ColonnadeApp
     from colonnade.tui.keys import configuration_path, read_configuration
+    from colonnade.tui.paste import use_clean_pastes
 
     configuration = read_configuration(configuration_path())
     app = ColonnadeApp(store, configuration)
@@ -62,6 +63,7 @@ def run_app(store: Path) -> NoReturn:
         )
 
         app.picture_protocol = prepare(configuration.pictures)
+        use_clean_pastes()
     app.run(mouse=configuration.mouse)
     app.close_session()
     code = app.return_code or 0
