@@ -25,10 +25,11 @@ from colonnade.engine.expression_tree import (
     Saved,
     Truth,
     Value,
+    selections,
     to_text,
 )
 
-__all__ = ["SAVE_FIRST", "bind", "kind_of", "unknown"]
+__all__ = ["bind", "cannot_keep", "kind_of", "unknown"]
 
 _KINDS = {"BIGINT": "number", "INTEGER": "number", "VARCHAR": "text", "TIMESTAMP": "time", "BLOB": "bytes"}
 _OPERAND_KINDS = {"confidence": "number", "logit": "number", "source": "text", "status": "text"}
@@ -36,7 +37,7 @@ UTC_COLUMNS = frozenset({"mtime"})
 """Image columns stored as an instant; the others of type TIMESTAMP are local times without a zone."""
 
 
-SAVE_FIRST = "save the selection as a set first, and write in_set(NAME)"
+_SAVE_FIRST = "save the selection as a set first, and write in_set(NAME)"
 """What to do where a selection means nothing."""
 
 
@@ -51,6 +52,15 @@ def unknown(what: str, name: str, candidates: Iterable[str]) -> str:
 
     near = nearest(name, candidates)
     return f'unknown {what} "{name}"' + (f'; did you mean "{near}"?' if near else "")
+
+
+def cannot_keep(tree: Expression) -> str | None:
+    """Why an expression means nothing to another process or another day, in one line; None where it does."""
+    chosen = selections(tree)
+    if not chosen:
+        return None
+    alone = f"in_selection({chosen[0]}) is known to the running app alone"
+    return f"{alone}, so no query can keep it: {_SAVE_FIRST}"
 
 
 def bind(
@@ -113,7 +123,7 @@ class _Binder:
                 return node
             case InSelection(name, position):
                 if self.selections is None:
-                    message = f"a selection is known to the running app alone; {SAVE_FIRST}"
+                    message = f"a selection is known to the running app alone; {_SAVE_FIRST}"
                     raise self._error(message, position)
                 if name not in self.selections:
                     raise self._error(unknown("selection", name, self.selections), position)

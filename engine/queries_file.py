@@ -9,8 +9,7 @@ from pathlib import Path
 from colonnade.engine.durable import atomic_write, exclusive_lock, read_bounded, store_errors
 from colonnade.engine.errors import InputError
 from colonnade.engine.expression import expand, parse
-from colonnade.engine.expression_binding import SAVE_FIRST
-from colonnade.engine.expression_tree import selections
+from colonnade.engine.expression_binding import cannot_keep
 from colonnade.engine.vocabulary_faults import Fault
 from colonnade.engine.vocabulary_yaml import MAX_BYTES, Mapping, Scalar, compose, decode
 
@@ -50,9 +49,8 @@ def save_query(store: Path, name: str, expression: str) -> None:
         if len(wanted) > MAX_QUERIES:
             raise InputError(f"{path}: {len(queries):,} queries are saved; remove some first")
         tree = expand(parse(expression), expression, wanted)
-        if chosen := selections(tree):
-            alone = f"in_selection({chosen[0]}) is known to the running app alone"
-            raise InputError(f"{alone}, so no query can keep it: {SAVE_FIRST}")
+        if reason := cannot_keep(tree):
+            raise InputError(reason)
         expand(parse(f"@{name}"), f"@{name}", wanted)
         changed = _with_line(source.decode(), name, expression)
         try:

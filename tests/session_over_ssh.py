@@ -202,7 +202,7 @@ class _User:
         for key in (FAR_LEFT, FAR_UP):
             for _ in range(8):
                 line.press(key, 0.1)
-        taken = line.hits(ENTER, r"(\d+) selected")
+        taken = line.hits(ENTER, r"(\d+) of \d+ selected")
         self.done.said["selected"] = int(taken[1])
         line.hits("w", "save the selection as the set")
         line.types(SET)

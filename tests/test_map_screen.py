@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,8 +24,9 @@ from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.keys import Configuration
+from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.screens.map import MapScreen
-from colonnade.tui.screens.map_choosing import SELECTION
+from colonnade.tui.session import Session
 from colonnade.tui.theme import THEME_NAMES
 from colonnade.tui.widgets.globe import Globe
 
@@ -83,6 +85,11 @@ class Shown:
         screen = self.app.base_screen
         assert isinstance(screen, MapScreen)
         return screen
+
+    @property
+    def map(self) -> MapScreen:
+        """The map, also while another screen is in front."""
+        return next(screen for screen in self.app.open_screens() if isinstance(screen, MapScreen))
 
     @property
     def globe(self) -> Globe:
@@ -145,7 +152,7 @@ async def ready(one: Shown) -> None:
 async def test_the_map_is_drawn_and_crowds_are_named(store: Store) -> None:
     async with shown(store.path) as one:
         await ready(one)
-        assert one.legend == "60 images  by density"
+        assert one.legend == "60 images  by density  few ⣿⣿⣿⣿⣿ many"
         text = one.text
         assert any("\u2801" <= character <= "\u28ff" for character in text)
         assert re.search(r"red \d+%", text)
@@ -213,9 +220,6 @@ async def test_steering(store: Store) -> None:
         assert one.globe.cursor == (view.width // 2, view.height // 2)
         await one.press("0")
         assert (one.screen.view.zoom, one.screen.view.latitude, one.screen.view.longitude) == (1, 0, 0)
-        await one.until(lambda: one.screen.drawn.frame.view == one.screen.view and one.screen.crowds)  # type: ignore[union-attr]
-        await one.press("n")
-        assert one.screen.status.message.startswith("crowd 2 of 3: ")
         one.screen._point((1, 9))
         await one.press("left", "left", "left")
         assert one.globe.cursor == (0, 9)
@@ -257,13 +261,187 @@ async def test_a_rectangle_becomes_a_query(store: Store) -> None:
         one.screen._point((column + 5, row + 3))
         assert one.screen.lasso is not None
         await one.press("enter")
-        await one.until(lambda: "20 selected" in one.legend)
+        await one.until(lambda: "20 of 60 selected" in one.legend)
+        before = Store(store.path).snapshot().number
         await one.press("enter")
         await one.until(lambda: one.app.current_mode == "browse")
         assert one.app.session is not None
-        assert one.app.session.query == f"in_set({SELECTION})"
-        found = Store(store.path).query(f"in_set({SELECTION})", columns=["image_id"])
-        assert sorted(row[0] for row in found) == list(range(0, IMAGES, 3))
+        assert one.app.session.query == "in_selection(map)"
+        browse = one.app.base_screen
+        assert isinstance(browse, BrowseScreen)
+        await one.until(lambda: browse.hits is not None and browse.hits.count == 20)
+        assert browse.hits is not None
+        assert browse.hits.ids() == list(range(0, IMAGES, 3))
+        assert Store(store.path).snapshot().number == before, "nothing is written"
+        assert Store(store.path).snapshot().partitions("sets") == ("kept",)
+        browse.change("in_selection(map) and green")
+        await one.until(lambda: browse.hits is not None and browse.hits.count == 0)
+        await one.press("w")
+        assert "save the selection as a set first" in browse.status.message
+        assert not one.app.screen.query(Input)
+
+
+async def lassoed(one: Shown, group: int, reach: tuple[int, int] = (5, 3)) -> None:
+    """Take a group with a rectangle."""
+    await one.at_group(group)
+    (column, row), (across, down) = one.globe.cursor, reach
+    one.screen._point((column - across, row - down))
+    await one.press("r")
+    one.screen._point((column + across, row + down))
+    await one.press("enter")
+    session = one.app.session
+    assert session is not None
+    ids = list(range(group, IMAGES, 3))
+    await one.until(lambda: "map" in session.selections and session.find("in_selection(map)").ids() == ids)
+    await one.until(lambda: "20 of 60 selected" in one.legend)
+
+
+@pytest.mark.asyncio
+async def test_the_selection_is_seen_whatever_was_over_the_results(store: Store, tmp_path: Path) -> None:
+    """A large picture, or what a search by words found, is not left over the selection."""
+    async with shown(store.path) as one:
+        await ready(one)
+        one.app.open_screen("browse")
+        browse = one.app.base_screen
+        assert isinstance(browse, BrowseScreen)
+        await one.until(lambda: browse.hits is not None and browse.table.values is not None)
+        await one.press("enter")
+        await one.until(lambda: browse.query("#large"))
+        for group in (0, 1):  # the same words, another selection
+            one.app.open_screen("map")
+            await one.until(lambda: one.app.current_mode == "map")
+            await lassoed(one, group)
+            await one.press("enter")
+            await one.until(lambda: one.app.current_mode == "browse")
+            ids = list(range(group, IMAGES, 3))
+            await one.until(lambda ids=ids: browse.hits is not None and browse.hits.ids() == ids)
+            assert not browse.query("#large")
+            assert not browse.has_class("-large")
+            await one.until(lambda: "in_selection(map)" in one.text and "20 hits" in one.text)
+            await one.press("enter")
+            await one.until(lambda: browse.query("#large"))
+        await one.press("escape", "e")
+        await one.until(lambda: isinstance(one.app.focused, Input))
+        field = one.app.focused
+        assert isinstance(field, Input)
+        field.value = str(tmp_path / "out.csv")
+        await one.press("enter")
+        await one.until(lambda: "20 rows written" in browse.status.message, 60)
+        with (tmp_path / "out.csv").open() as file:
+            assert [int(row["image_id"]) for row in csv.DictReader(file)] == list(range(1, IMAGES, 3))
+
+
+@pytest.mark.asyncio
+async def test_a_screen_that_comes_back_is_as_it_was(store: Store) -> None:
+    async with shown(store.path, size=(80, 24)) as one:
+        await ready(one)
+        await one.press("plus", "h")
+        await one.until(lambda: one.screen.drawn.frame.view == one.screen.view and one.screen.crowds)  # type: ignore[union-attr]
+        await lassoed(one, 0)
+        was = one.screen.view, one.globe.cursor, [cluster.text for cluster in one.screen.named]
+        assert was[2]
+        globe, before = one.text.splitlines()[1:-2], one.screen.data
+        await one.press("enter")
+        await one.until(lambda: one.app.current_mode == "browse")
+        put_map(store, IMAGES)
+        await one.until(lambda: one.map.data is not before and one.map.data is not None)
+        one.app.open_screen("map")
+        await one.until(lambda: one.app.current_mode == "map")
+        await one.until(lambda: one.text.splitlines()[1:-2] == globe)
+        assert (one.screen.view, one.globe.cursor, [cluster.text for cluster in one.screen.named]) == was
+        assert one.screen.selection is not None
+
+
+@pytest.mark.asyncio
+async def test_crowds_are_gone_through_by_the_names_on_the_screen(store: Store) -> None:
+    async with shown(store.path) as one:
+        await ready(one)
+        names = [cluster.text for cluster in one.screen.named]
+        assert sorted(names) == ["green 100%", "red 100%"]
+        assert one.screen.crowds is not None
+        assert len(one.screen.crowds) == 3, "one has no name"
+        for number, name in ((1, names[0]), (2, names[1]), (1, names[0])):
+            await one.press("n")
+            assert one.screen.status.message.startswith(
+                f"crowd {number} of 2: 20 images, 100% show {name.split()[0]}"
+            )
+            cluster = one.screen.named[number - 1]
+            assert one.globe.cursor == (cluster.column, cluster.row)
+        await one.press("N")
+        assert one.screen.status.message.startswith("crowd 2 of 2: ")
+        await one.press("plus", "n")  # at once: their names are not there yet
+        assert one.screen.crowds is None
+        await one.until(lambda: one.screen.status.message.startswith("crowd 1 of "))
+        one.screen._set_view(replace(one.screen.view, longitude=180.0, zoom=4.0))  # type: ignore[type-var]
+        await one.until(lambda: one.screen.crowds == [])
+        await one.press("n")
+        assert one.screen.status.message == "no crowd is in view"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_what_a_lasso_says_is_readable(store: Store, size: tuple[int, int]) -> None:
+    async with shown(store.path, size=size) as one:
+        await ready(one)
+        assert one.app.session is not None
+        one.app.session.attribute = "green"
+        one.screen.resumed()
+        await one.press("c")
+        await one.until(lambda: "green: 20 accepted" in one.legend)
+        await lassoed(one, 0, (3, 2))
+        line = next(line for line in one.text.splitlines() if "selected" in line)
+        assert line.strip().startswith("20 of 60 selected: enter shows, w saves, Esc drops")
+        assert "…" not in line
+        if size[0] == 80:
+            await one.press("escape")
+            await one.until(lambda: "none ⣿⣿⣿⣿⣿ all" in one.text and "selected" not in one.legend)
+
+
+@pytest.mark.asyncio
+async def test_a_lasso_lasts_when_the_screen_s_size_changes(store: Store) -> None:
+    """A message over two lines is enough to change it."""
+    async with shown(store.path) as one:
+        await ready(one)
+        await one.at_group(0)
+        column, row = one.globe.cursor
+        one.screen._point((column - 5, row - 3))
+        await one.press("r")
+        one.screen._point((column + 5, row + 3))
+        await one.pilot.resize_terminal(80, 24)
+        await one.until(lambda: one.screen.drawn.frame.view == one.screen.view)  # type: ignore[union-attr]
+        assert one.screen.lasso is not None
+        await one.press("enter")
+        await one.until(lambda: "20 of 60 selected" in one.legend)
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_cannot_be_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs it says so before it asks anything; the selection is shown all the same."""
+    monkeypatch.setattr(Session, "writable", False)
+    said = "the store is read-only for you: copy it to a place of your own to change it"
+    async with shown(store.path) as one:
+        await ready(one)
+        await lassoed(one, 0)
+        for key in ("w", "u", "U"):
+            await one.press("right", key)
+            assert one.screen.status.message == said
+            assert not one.app.screen.query(Input)
+        await one.press("enter")
+        await one.until(lambda: one.app.current_mode == "browse")
+        browse = one.app.base_screen
+        assert isinstance(browse, BrowseScreen)
+        await one.until(lambda: browse.hits is not None and browse.hits.count == 20)
+        for screen, keys in (("jobs", "sr"), ("vocabulary", "t")):
+            one.app.open_screen(screen)
+            await one.until(lambda name=screen: one.app.current_mode == name and one.app.base_screen.is_ready)
+            await one.until(lambda: one.app.base_screen.takes_keys)
+            if screen == "vocabulary":
+                await one.until(lambda: one.app.base_screen.work is not None)  # type: ignore[attr-defined]
+            for key in keys:
+                one.app.base_screen.status.clear()
+                await one.press(key)
+                await one.until(lambda: one.app.base_screen.status.message == said)
+                assert not one.app.screen.query(Input)
 
 
 @pytest.mark.asyncio
@@ -277,7 +455,7 @@ async def test_a_polygon_is_saved_as_a_set(store: Store) -> None:
             await one.press("p")
         one.screen._point((column - 6, row + 3))
         await one.press("enter")
-        await one.until(lambda: "20 selected" in one.legend)
+        await one.until(lambda: "20 of 60 selected" in one.legend)
         await one.press("w")
         await one.until(lambda: one.app.screen.query(Input))
         await one.press(*"mine", "enter")
@@ -286,6 +464,8 @@ async def test_a_polygon_is_saved_as_a_set(store: Store) -> None:
         await one.press("escape")
         await one.until(lambda: "selected" not in one.legend)
         assert one.app.current_mode == "map"
+        assert one.app.session is not None
+        assert one.app.session.find("in_selection(map)").count == 20, "dropped from the map alone"
         await one.press("r", "escape")
         assert one.screen.lasso is None
         assert one.app.current_mode == "map"
@@ -306,7 +486,7 @@ async def test_the_mouse(store: Store) -> None:
         for corner in corners[1:]:
             await one.pilot.hover(Globe, offset=corner)
         await one.pilot.mouse_up(Globe, offset=corners[-1])
-        await one.until(lambda: "20 selected" in one.legend)
+        await one.until(lambda: "20 of 60 selected" in one.legend)
         before = one.screen.view
         one.globe.post_message(Globe.Wheeled((column, row), nearer=True))
         await one.until(lambda: one.screen.view != before)

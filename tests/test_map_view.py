@@ -239,7 +239,8 @@ def test_the_paint() -> None:
     assert (painted.levels[np.array([[c == " " for c in row] for row in painted.rows])] == EDGE).all()
     found, owner = crowds(frame)
     named = label_crowds(frame, found, owner, [("code_of_a_length", lambda: of == 0)])
-    with_text = with_names(painted, named)
+    with_text, on_screen = with_names(painted, named)
+    assert {cluster.text for cluster in on_screen} == {cluster.text for cluster in named} - {""}
     assert sum("code_of_a_length 1" in row for row in with_text.rows) == 1
     assert (with_text.levels == NAME).sum() == len(max((c.text for c in named), key=len))
     assert {len(row) for row in with_text.rows} == {80}

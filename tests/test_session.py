@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -419,6 +420,70 @@ def test_columns_beyond_the_budget_are_dropped(store: Store) -> None:
             row[0] for row in expected(store, f"{code} > 0.5", sort=code)[:BLOCK]
         ]
     assert session._columns.nbytes < 12_000
+
+
+def test_a_selection_is_asked_for_like_a_set(store: Store) -> None:
+    """It lies in the session's memory: nothing is written, and no more than a set is asked for by it."""
+    session = Session(store.path)
+    before = sorted(path.name for path in store.path.rglob("*"))
+    session.select("map", np.array([500, 7, 49, 3, 3, 10**12]))
+    assert session.find("in_selection(map)").ids() == [3, 7, 500]
+    assert session.find("in_selection(map) and state is not null").ids() == [3, 7, 49, 500], (
+        "49 is unreadable"
+    )
+    assert session.find("not in_selection(map)").count == session.find("true").count - 3
+    assert session.find("in_selection(map) and earth >= 0.5", "-earth").ids() == [
+        row[0] for row in expected(store, "image_id in (3, 7, 500) and earth >= 0.5", sort="-earth")
+    ]
+    hits = session.find("in_selection(map)")
+    assert session.facets(hits)["earth"] == session.find("image_id in (3, 7, 500) and earth").count
+    assert session.conditions("in_selection(map) and earth").keys() == {"earth"}
+    assert session.step("in_selection(map)", "earth", 0.0) == "in_selection(map) and earth >= 0.80"
+    assert session.cycle("in_selection(map) and earth", "earth") == "in_selection(map) and earth?"
+    assert session.complete("in_se").options == ("in_set(", "in_selection(")
+    assert session.complete("in_selection(").options == ("map",)
+    assert sorted(path.name for path in store.path.rglob("*")) == before
+
+
+def test_a_selection_says_where_it_comes_from(session: Session) -> None:
+    assert session.complete("in_se").options == ("in_set(",)
+    said = session.check("earth and in_selection(map)")
+    assert (said.position, said.message) == (
+        23,
+        "nothing is selected on the map: there r or p begins a lasso",
+    )
+    assert session.check("in_selection(marks)").message == "no image is marked: m marks one"
+    session.marks = {3, 5}
+    assert session.find("in_selection(marks)").ids() == [3, 5]
+    said = session.check("in_selection(nothing)")
+    assert (said.position, said.message) == (13, 'unknown selection "nothing"')
+
+
+def test_hits_know_when_what_they_name_changed(session: Session) -> None:
+    session.select("map", [1, 2])
+    session.query = "in_selection(map)"
+    hits = session.find("in_selection(map)")
+    assert session.is_asked(hits)
+    session.marks = {9}
+    assert session.is_asked(hits)
+    session.select("map", [2, 3])
+    assert not session.is_asked(hits)
+    assert hits.ids() == [1, 2], "what was found stays as it was"
+    session.query = "earth"
+    assert session.is_asked(session.find("earth"))
+    assert not session.is_asked(session.find("earth", "-path"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(expressions, st.sets(st.integers(0, 620), max_size=40))
+def test_a_selection_in_any_expression(store: Store, text: str, ids: set[int]) -> None:
+    session = Session(store.path)
+    session.marks = ids
+    whole = f"not (in_selection(marks) and ({text})) or {text}" if ids else text
+    snapshot = store.snapshot()
+    codes = (*store.vocabulary().codes, *snapshot.partitions("scores"))
+    found = run_query(snapshot, whole, codes, columns=["image_id"], selections={"marks": sorted(ids)})
+    assert session.find(whole).ids() == [row[0] for row in found]
 
 
 def test_read_only_is_told(tmp_path: Path) -> None:

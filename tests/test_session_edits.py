@@ -45,6 +45,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Session:
     session = Session(build_store(path, small_content(), vocabulary=VOCABULARY).path)
     session.save_query("kept", "earth")
     assert session.notice()
+    session.marks = {1, 2}
     return session
 
 
@@ -59,6 +60,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Session:
         ("(earth or moon) and (sun or empty)", "`sun or empty`: a rule has one choice (any_of)"),
         ("earth or not moon", "`not moon`: in a choice (`or`) a rule takes accepted attributes alone"),
         ("not (earth? and moon?)", "`not (earth? and moon?)`: a rule is accepted"),
+        (
+            "in_selection(marks) and earth",
+            "`in_selection(marks)`: a rule knows attributes; save the selection as a set",
+        ),
+        (
+            "not in_selection(marks)",
+            "`not in_selection(marks)`: a rule knows attributes; save the selection as a set",
+        ),
         ("logit(earth) > 3", "`logit(earth) > 3`: a rule is accepted"),
         ("", "a rule needs an attribute"),
         ("true", "a rule needs an attribute"),
@@ -71,6 +80,21 @@ def test_what_a_rule_cannot_say(kept: Session, text: str, said: str) -> None:
     assert draft.problems[0].startswith(said)
     with pytest.raises(InputError):
         kept.save_derived("fresh", text)
+
+
+def test_no_query_keeps_a_selection(kept: Session) -> None:
+    before = kept.named_queries()
+    with pytest.raises(InputError) as caught:
+        kept.save_query("few", "earth or in_selection(marks)")
+    assert str(caught.value) == (
+        "in_selection(marks) is known to the running app alone, so no query can keep it: save the selection as a set "
+        "first, and write in_set(NAME)"
+    )
+    assert kept.only_here("earth or in_selection(marks)") == str(caught.value)
+    assert kept.only_here("earth") is None
+    assert kept.only_here("earth or") is None
+    kept.notice()
+    assert kept.named_queries() == before
 
 
 @settings(max_examples=60, deadline=None)

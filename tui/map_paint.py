@@ -52,11 +52,15 @@ def paint(frame: Frame, colouring: Colouring, chosen: np.ndarray | None = None) 
     return Paint(rows, levels, cells, frame.counts)
 
 
-def with_names(painted: Paint, clusters: Iterable[Cluster]) -> Paint:
-    """The look with the names of crowds beside their hearts, the largest first; what would overlap is left out."""
+def with_names(painted: Paint, clusters: Iterable[Cluster]) -> tuple[Paint, tuple[Cluster, ...]]:
+    """(the look with the names of crowds beside their hearts, the largest first; the crowds that are named).
+
+    A name that would overlap another is left out.
+    """
     height, width = painted.levels.shape
     taken = np.zeros((height, width + 2), bool)
     rows, levels = list(painted.rows), painted.levels.copy()
+    named: list[Cluster] = []
     for cluster in clusters:
         text = cluster.text[:width]
         if not text:
@@ -70,7 +74,8 @@ def with_names(painted: Paint, clusters: Iterable[Cluster]) -> Paint:
             taken[row, left : left + len(text) + 2] = True
             rows[row] = rows[row][:left] + text + rows[row][left + len(text) :]
             levels[row, span] = NAME
-    return Paint(tuple(rows), levels, painted.chosen, painted.images)
+            named.append(cluster)
+    return Paint(tuple(rows), levels, painted.chosen, painted.images), tuple(named)
 
 
 def _dense(frame: Frame) -> np.ndarray:

@@ -65,6 +65,16 @@ class View:
         plane = np.stack([dots[:, 0] - self.width, 2 * self.height - dots[:, 1]], axis=1) / self.scale
         return np.asarray(unhammer(plane) @ self.rotation.T)
 
+    def cell_in(self, other: View, cell: tuple[int, int]) -> tuple[int, int]:
+        """Where a cell (column, row) is in a view of another size, inside the screen."""
+        grown = other.scale / self.scale
+        column = other.width + (2 * cell[0] + 1 - self.width) * grown
+        row = 2 * other.height + (4 * cell[1] + 2 - 2 * self.height) * grown
+        return (
+            min(max(0, int(column // 2)), other.width - 1),
+            min(max(0, int(row // 4)), other.height - 1),
+        )
+
     def centred(self, vector: np.ndarray) -> View:
         """The view with another place in front; nan leaves it where it is."""
         if not np.isfinite(vector).all():

@@ -2,12 +2,14 @@
 
     session = Session(path)              does no work yet; no torch, open_clip, umap or pyarrow comes into this process
     .path .name .snapshot .model .writable               .query .sort .attribute .image .marks: shared by all screens
+    .select(name, ids) .selections       images in memory: `in_selection(map)`, and `in_selection(marks)` of the marked
     .notice() -> bool                    whether the store changed since it was looked at: a readlink and three stats
     .overview() -> Overview              its .problems say what stands in the way, a line each
     .attributes() -> (AttributeRow, ...) counts at once; states once .refresh_states() (helper) was asked
     .warm()                              reads ahead what the first scattered page of a large store would wait for
 
     .check(text) -> Checked              .complete(text, position) -> Completions
+    .is_asked(hits) -> bool              .only_here(text) -> why it cannot be kept, or None
     .conditions(text) -> {code: Condition}    .step(text, code, delta) -> text    .cycle(text, code) -> text
     .find(text, sort, columns) -> Hits   .count .seconds .warnings .columns .types .blocks .block(k) .ids(a, b) .matched
                                          .position_of(id) .nearest_position(id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,12 @@ from colonnade.tui.session_columns import Columns
 from colonnade.tui.session_model import SupersededError
 
 if TYPE_CHECKING:
+    import numpy as np
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.vocabulary import Vocabulary
     from colonnade.tui.helper_client import HelperClient
-    from colonnade.tui.session_search import Names
+    from colonnade.tui.session_search import Names, Selected
 
 __all__ = ["SessionBase", "State"]
 
@@ -62,6 +63,7 @@ class SessionBase:
         self.attribute: str | None = None
         self.image: int | None = None
         self.marks: set[int] = set()
+        self._selected: dict[str, np.ndarray] = {}
         self._columns = Columns()
         self._lock = threading.RLock()
         self._closed = False
@@ -86,6 +88,20 @@ class SessionBase:
     def writable(self) -> bool:
         """Whether the store's folder can be written by this user."""
         return os.access(self.path, os.W_OK) and os.access(self.path / "_stage", os.W_OK)
+
+    @property
+    def selections(self) -> dict[str, Selected]:
+        """What `in_selection(NAME)` may name: what was selected last on the map, and the marked images."""
+        found: dict[str, Selected] = dict(self._selected)
+        if self.marks:
+            found["marks"] = frozenset(self.marks)
+        return found
+
+    def select(self, name: str, ids: Sequence[int] | np.ndarray) -> None:
+        """Keep images as `in_selection(name)`, in the place of earlier ones; in memory alone."""
+        import numpy as np
+
+        self._selected[name] = np.unique(np.asarray(ids, dtype=np.int64))
 
     def notice(self) -> bool:
         """Whether the store changed since it was last looked at; what comes next sees it as it is now.
@@ -124,7 +140,8 @@ class SessionBase:
         state = self._now() if state is None else state
         snapshot = state.snapshot
         codes = dict.fromkeys((*state.vocabulary.codes, *snapshot.partitions("scores")))
-        return Names(snapshot, tuple(codes), snapshot.partitions("sets"), state.saved)
+        sets = snapshot.partitions("sets")
+        return Names(snapshot, tuple(codes), sets, state.saved, self.selections)
 
     def _cursor(self) -> DuckDBPyConnection:
         """A cursor of its own on the session's database."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.snapshots import Snapshot
+    from colonnade.tui.session_search import Selected
 
 __all__ = ["BLOCK", "Hits", "Row"]
 
@@ -51,6 +52,8 @@ class Hits:
     """bool [n] over the places of `base`."""
     source: Columns
     cursor: Callable[[], DuckDBPyConnection]
+    selections: Mapping[str, Selected] = field(default_factory=dict)
+    """The selections that `text` names, as they were."""
 
     def __post_init__(self) -> None:
         import numpy as np

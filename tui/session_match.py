@@ -7,7 +7,7 @@ condition is asked of DuckDB once, by the same compiler that `colonnade query` u
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from colonnade.engine.expression_tree import (
     Constant,
     Expression,
     In,
+    InSelection,
     InSet,
     IsNull,
     Not,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.snapshots import Snapshot
+    from colonnade.tui.session_search import Selected
 
 __all__ = ["Matcher", "names_state"]
 
@@ -65,6 +67,7 @@ class Matcher:
 
     Args:
         check: called between steps; raises where the search was overtaken.
+        selections: the images of each selection that is named.
     """
 
     def __init__(
@@ -73,11 +76,13 @@ class Matcher:
         cursor: DuckDBPyConnection,
         snapshot: Snapshot,
         check: Callable[[], None] = lambda: None,
+        selections: Mapping[str, Selected] | None = None,
     ) -> None:
         self._columns = columns
         self._cursor = cursor
         self._snapshot = snapshot
         self._check = check
+        self._selections = selections or {}
         self.base: Base = columns.base(cursor, snapshot)
 
     def matches(self, bound: Expression) -> np.ndarray:
@@ -103,6 +108,8 @@ class Matcher:
                 statuses = self._columns.statuses(self._cursor, self._snapshot, name)
                 holds = statuses.accepted | statuses.tentative if tentative else statuses.accepted
                 return holds if wanted else np.greater(statuses.known, holds)
+            case InSelection(name):
+                return self._selected(name) if wanted else ~self._selected(name)
             case IsNull(Operand("confidence", name), negated):
                 known = self._columns.statuses(self._cursor, self._snapshot, name).known
                 return known if negated is wanted else np.logical_not(known)
@@ -124,6 +131,17 @@ class Matcher:
         self, parts: Sequence[Expression], wanted: bool, join: Callable[[Any, Any], Any]
     ) -> np.ndarray:
         found: np.ndarray = reduce(join, (self._holds(part, wanted) for part in parts))
+        return found
+
+    def _selected(self, name: str) -> np.ndarray:
+        import numpy as np
+
+        chosen = self._selections[name]
+        ids = np.fromiter(chosen, np.int64, len(chosen)) if isinstance(chosen, frozenset) else chosen
+        found = self._all(False)
+        if len(self.base):
+            places, known = self.base.places(ids)
+            found[places[known]] = True
         return found
 
     def _floats(self, operand: Operand) -> Floats:

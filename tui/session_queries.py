@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from colonnade.engine.expression_completion import Completions
     from colonnade.tui.session_hits import Hits
     from colonnade.tui.session_model import Checked
-    from colonnade.tui.session_search import Searcher
+    from colonnade.tui.session_search import Searcher, Selected
     from colonnade.tui.session_text import Condition
 
 __all__ = ["Queries"]
@@ -34,7 +34,9 @@ class Queries(SessionBase):
         from colonnade.engine.expression_completion import complete
 
         names = self._names()
-        return complete(text, names.codes, names.sets, names.saved, position=position)
+        return complete(
+            text, names.codes, names.sets, names.saved, selections=names.selections, position=position
+        )
 
     def conditions(self, text: str) -> dict[str, Condition]:
         """What an expression asks of each attribute; nothing while it does not parse."""
@@ -87,6 +89,24 @@ class Queries(SessionBase):
                 raise
             return searcher.find(self._names(), text, sort, columns)
 
+    def is_asked(self, hits: Hits) -> bool:
+        """Whether hits are those of the present query and sort order, and of what is selected now."""
+        if (hits.text, hits.sort) != (self.query, self.sort):
+            return False
+        now = self.selections
+        return all(_same(now.get(name), chosen) for name, chosen in hits.selections.items())
+
+    def only_here(self, text: str) -> str | None:
+        """Why an expression cannot be kept, where it names what this session alone knows: one line, else None."""
+        from colonnade.engine.errors import InputError
+        from colonnade.engine.expression import expand, parse
+        from colonnade.engine.expression_binding import cannot_keep
+
+        try:
+            return cannot_keep(expand(parse(text), text, self._now().saved))
+        except InputError:
+            return None
+
     def facets(self, hits: Hits, codes: Sequence[str] | None = None) -> dict[str, int]:
         """Code -> how many of the hits are accepted, for every attribute that is scored (or for `codes`)."""
         return hits.facets(self._names().codes if codes is None else codes)
@@ -118,3 +138,8 @@ class Queries(SessionBase):
         if state.saved_fault is not None:
             raise state.saved_fault
         return dict(state.saved)
+
+
+def _same(one: Selected | None, other: Selected) -> bool:
+    """Whether two selections are one: an array is made anew for each selection, marks are compared."""
+    return one is other or (isinstance(one, frozenset) and isinstance(other, frozenset) and one == other)

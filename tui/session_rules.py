@@ -13,6 +13,7 @@ from colonnade.engine.expression_tree import (
     Constant,
     Expression,
     ExpressionError,
+    InSelection,
     InSet,
     Not,
     Operand,
@@ -165,6 +166,10 @@ def _why_not(part: Expression) -> str:
             return (
                 f"`{shown}`: a rule goes by {code}'s own thresholds; write `{code}` or `not {code}?`, or move them in "
                 "Calibration"
+            )
+        case InSelection() | Not(InSelection()):
+            return (
+                f"`{shown}`: a rule knows attributes; save the selection as a set and that as a named query"
             )
         case InSet() | Not(InSet()):
             return f"`{shown}`: a rule knows attributes, not sets; save it as a named query"

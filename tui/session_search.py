@@ -5,13 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from colonnade.engine.duck import duck_errors
 from colonnade.engine.errors import ColonnadeError, InputError
 from colonnade.engine.expression import bind, expand, parse
-from colonnade.engine.expression_tree import Expression, ExpressionError, operands
+from colonnade.engine.expression_tree import (
+    Expression,
+    ExpressionError,
+    InSelection,
+    operands,
+    selections,
+    walk,
+)
 from colonnade.engine.query import default_fields
 from colonnade.engine.query_fields import parse_columns, parse_sort
 from colonnade.engine.query_sql import no_scores
@@ -22,11 +29,22 @@ from colonnade.tui.session_match import Matcher
 from colonnade.tui.session_model import Checked, SupersededError
 
 if TYPE_CHECKING:
+    import numpy as np
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.snapshots import Snapshot
 
-__all__ = ["Names", "Searcher", "check_text"]
+__all__ = ["Names", "Searcher", "Selected", "check_text"]
+
+
+Selected: TypeAlias = "np.ndarray | frozenset[int]"
+"""Image ids: int64, ascending, each once; or a set."""
+
+_NONE_SELECTED = {
+    "map": "nothing is selected on the map: there r or p begins a lasso",
+    "marks": "no image is marked: m marks one",
+}
+"""The selections that there can be, and what to say while there is none."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,7 @@ class Names:
     codes: tuple[str, ...]
     sets: tuple[str, ...]
     saved: Mapping[str, str]
+    selections: Mapping[str, Selected] = field(default_factory=dict)
 
     def bound(self, text: str) -> Expression:
         """The expression, every name looked up; an empty text matches every image.
@@ -45,7 +64,11 @@ class Names:
             ExpressionError: it is wrong; it says where.
         """
         text = text if text.strip() else "true"
-        return bind(expand(parse(text), text, self.saved), self.codes, self.sets, text=text)
+        tree = expand(parse(text), text, self.saved)
+        for node in walk(tree):
+            if isinstance(node, InSelection) and node.name in _NONE_SELECTED.keys() - self.selections.keys():
+                raise ExpressionError(_NONE_SELECTED[node.name], text, node.position)
+        return bind(tree, self.codes, self.sets, selections=self.selections, text=text)
 
 
 def check_text(names: Names, text: str) -> Checked:
@@ -92,7 +115,8 @@ class Searcher:
             named += [one.name for one in (*(key.field for key in keys), *fields) if one.kind != "image"]
             check_scores(snapshot, named)
             with duck_errors(str(snapshot.path)):
-                matcher = Matcher(self._columns, cursor, snapshot, lambda: self._check(number))
+                chosen = {name: names.selections[name] for name in selections(bound)}
+                matcher = Matcher(self._columns, cursor, snapshot, lambda: self._check(number), chosen)
                 matched = matcher.matches(bound)
             self._check(number)
         except ColonnadeError:
@@ -113,6 +137,7 @@ class Searcher:
             matched=matched,
             source=self._columns,
             cursor=self._cursor,
+            selections=chosen,
         )
 
     def _begin(self, cursor: DuckDBPyConnection) -> int:

@@ -103,7 +103,7 @@ class _Part:
         for n in names:
             before = self.tokens[n - 1].type if n else ""
             function = self.tokens[n - 2].type if n > 1 and before == "LPAR" else ""
-            if before == "AT" or function == "_IN_SET":
+            if before == "AT" or function in ("_IN_SET", "_IN_SELECTION"):
                 continue
             found.append((_code(self.tokens[n]), self._condition(n, function == "FUNCTION")))
         return found

@@ -190,6 +190,12 @@ class BrowseScreen(BrowseActions):
         if (large := self._large) is not None:
             large.show_image(self._image, self._scores, named)
 
+    def query_given(self) -> None:
+        """The results are what is to be seen: no picture over them, and no search of another kind in their place."""
+        self._close_large()
+        if self.ranked is not None:
+            self.hits = None
+
     # the picture large
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from colonnade.tui.screens.browse_editing import EditScreen
 from colonnade.tui.screens.browse_query import superseded
 
 if TYPE_CHECKING:
+    from colonnade.tui.session_hits import Hits
     from colonnade.tui.session_ranked import Ranked
     from colonnade.tui.session_rules import RuleDraft
 
@@ -79,6 +81,9 @@ class BrowseActions(EditScreen):
         text, session = self.session.query, self.session
         if not text:
             self.say("the query is empty; there is nothing to save")
+            return
+        if (reason := session.only_here(text)) is not None:
+            self.warn(reason)
             return
         self.background("draft", lambda: session.draft_rule(text), lambda draft: self._ask_how(text, draft))
 
@@ -224,7 +229,7 @@ class BrowseActions(EditScreen):
         elif hits is not None:
             self.background(
                 "export",
-                lambda: _export_query(session.path, hits.text, hits.sort, path),
+                lambda: _export_hits(session.path, hits, path),
                 lambda _: self.say(f"{hits.count:,} rows written to {path}"),
             )
 
@@ -246,20 +251,26 @@ def write_ranked(path: Path, columns: Iterable[str], rows: Iterable[tuple[Any, .
     return count
 
 
-def _export_query(store: Path, text: str, sort: str | None, path: Path) -> None:
-    """Have `colonnade query` write it: another process may use what this one may not load.
+def _export_hits(store: Path, hits: Hits, path: Path) -> None:
+    """Have another process write it, which may use what this one may not load.
 
     Raises:
         InputError: it could not be written.
     """
     from colonnade.engine.errors import InputError
 
-    words = ["-s", str(store), "query", "--output", str(path)]
-    words += [f"--sort={sort}"] if sort else []
-    words += ["--", text or "true"]
+    given = b""
+    if hits.selections:
+        chosen = {name: [int(one) for one in ids] for name, ids in hits.selections.items()}
+        request = {"expression": hits.text, "sort": hits.sort, "selections": chosen}
+        words, given = ["colonnade.tui.export_selected", str(store), str(path)], json.dumps(request).encode()
+    else:
+        words = ["colonnade.tui.cli", "-s", str(store), "query", "--output", str(path)]
+        words += [f"--sort={hits.sort}"] if hits.sort else []
+        words += ["--", hits.text or "true"]
     ended = subprocess.run(
-        [sys.executable, "-m", "colonnade.tui.cli", *words],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", *words],
+        input=given,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         timeout=_EXPORT_SECONDS,

@@ -90,7 +90,7 @@ class QueryScreen(BaseScreen):
 
     def resumed(self) -> None:
         shown = self.hits
-        if shown is None or (shown.text, shown.sort) != (self.session.query, self.session.sort):
+        if shown is None or not self.session.is_asked(shown):
             self.line.set_text(self.session.query)
             self.find(keep=True)
         elif self.session.image is not None:

@@ -228,9 +228,14 @@ class JobsScreen(BaseScreen):
     # starting and stopping
 
     def action_run_plan(self) -> None:
+        if self.is_read_only():
+            return
         self._start(("sync",))
 
     def action_start(self) -> None:
+        if self.is_read_only():
+            return
+
         def choices(typed: str) -> Iterable[tuple[str, str]]:
             first = typed.split()[:1]
             if len(typed.split()) > 1 and first[0] in dict(STARTABLE):
@@ -249,7 +254,7 @@ class JobsScreen(BaseScreen):
             self.warn("no job is chosen")
         elif record.state == "running":
             self.warn("it is running")
-        else:
+        elif not self.is_read_only():
             self._start(record.command)
 
     def _start(self, words: Sequence[str]) -> None:

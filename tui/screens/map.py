@@ -69,7 +69,7 @@ class MapScreen(MapChoosing):
 
     def resumed(self) -> None:
         look = replace(self._look, attribute=self.session.attribute, query=self.session.query)
-        if look != self._look:
+        if look != self._look or look.colouring == "query":  # what a query finds may have changed
             self._look = look
             self.redraw()
 
@@ -100,6 +100,7 @@ class MapScreen(MapChoosing):
             return True
         if self.selection is not None:
             self.selection = None
+            self.say("dropped here; in_selection(map) goes on asking for it until the next")
             self.redraw()
             return True
         return False
@@ -132,18 +133,24 @@ class MapScreen(MapChoosing):
         self.query_one("#side").toggle_class("-open")
 
     def action_crowd(self, step: int) -> None:
-        if not self.crowds:
-            self.warn("no crowds here")
+        if self.crowds is None:
+            self._crowd_wanted = step
+            self.say("looking for crowds ...")
             return
-        self._crowd = (self._crowd + step) % len(self.crowds)
-        cluster = self.crowds[self._crowd]
+        crowds = self.named or tuple(self.crowds)
+        if not crowds:
+            self.warn("no crowd is in view")
+            return
+        first = 0 if step > 0 else -1
+        self._crowd = (first if self._crowd is None else self._crowd + step) % len(crowds)
+        cluster = crowds[self._crowd]
         self._point((cluster.column, cluster.row))
         apart = (
             f", {cluster.share:.0%} show {cluster.code}, {cluster.lift:.1f} times as many as elsewhere"
             if cluster.code
             else ""
         )
-        self.say(f"crowd {self._crowd + 1} of {len(self.crowds)}: {cluster.images:,} images{apart}")
+        self.say(f"crowd {self._crowd + 1} of {len(crowds)}: {cluster.images:,} images{apart}")
 
     def action_turn(self, east: float, north: float) -> None:
         if self.view is not None:

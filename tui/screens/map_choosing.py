@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from colonnade.tui.job_start import Started
 
-__all__ = ["SELECTION", "MapChoosing"]
+__all__ = ["MapChoosing"]
 
-SELECTION = "map_selection"
-"""The set that `enter` saves the selection as."""
+_SELECTION = "map"
+"""The name by which expressions ask for the selection."""
 
 
 class MapChoosing(MapDrawing):
-    """A lasso takes images; the selection is shown in Browse or saved."""
+    """A lasso takes images; the selection is asked for as `in_selection(map)`, shown in Browse or saved as a set."""
 
     def action_rectangle(self) -> None:
         if self.drawn is not None:
@@ -58,7 +58,7 @@ class MapChoosing(MapDrawing):
             if self.selection is None:
                 self.warn("r or p begins a lasso; with the mouse, drag around images")
             else:
-                self._show_in_browse()
+                self.colonnade.show_query(f"in_selection({_SELECTION})")
             return
         drawn, lasso, cursor = self.drawn, self.lasso, self.globe.cursor
         self._set_lasso(None)
@@ -75,7 +75,9 @@ class MapChoosing(MapDrawing):
         if not chosen.any():
             self.warn("no image inside")
             return
+        assert self.data is not None
         self.selection = chosen
+        self.session.select(_SELECTION, self.data.points.ids[chosen])
         self.redraw()
 
     def _selected(self) -> list[int]:
@@ -83,14 +85,9 @@ class MapChoosing(MapDrawing):
         ids: list[int] = [] if self.selection is None else self.data.points.ids[self.selection].tolist()
         return ids
 
-    def _show_in_browse(self) -> None:
-        def then(_: Any) -> None:
-            self.session.query = f"in_set({SELECTION})"
-            self.colonnade.open_screen("browse")
-
-        self._save_as(SELECTION, then)
-
     def action_save(self) -> None:
+        if self.is_read_only():
+            return
         if self.selection is None:
             self.warn("nothing is selected: r or p begins a lasso")
             return
@@ -105,9 +102,6 @@ class MapChoosing(MapDrawing):
         self.ask("save the selection as the set", save, choices=choices)
 
     def _save_as(self, name: str, then: Any) -> None:
-        if not self.session.writable:
-            self.warn("the store cannot be written here, so no set can be saved")
-            return
         session, ids = self.session, self._selected()
         self.background("save", lambda: session.save_set(name, ids), then)
 
@@ -118,8 +112,7 @@ class MapChoosing(MapDrawing):
         self._start(("map", "--refit"))
 
     def _start(self, words: tuple[str, ...]) -> None:
-        if not self.session.writable:
-            self.warn("the store cannot be written here")
+        if self.is_read_only():
             return
         session = self.session
         self.say(f"starting {' '.join(words)} ...")

@@ -12,20 +12,33 @@ from colonnade.tui.screens.base import BaseScreen
 from colonnade.tui.screens.map_lasso import Lasso
 from colonnade.tui.screens.map_reads import Drawn, Flags, Here, Look, crowds_of, draw_map, here
 from colonnade.tui.widgets.globe import Globe
-from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.line import TextLines
+from colonnade.tui.widgets.map_legend import KeyPart, MapLegend
 from colonnade.tui.widgets.picture import Picture
 
 if TYPE_CHECKING:
     import numpy as np
+    from rich.style import Style
 
     from colonnade.tui.map_clusters import Cluster
     from colonnade.tui.map_data import MapData
+    from colonnade.tui.map_paint import Paint
     from colonnade.tui.map_view import View
 
 __all__ = ["MapDrawing"]
 
 _CROWDS_SECONDS = 0.4
 _HERE_SECONDS = 0.15
+_DOT, _GAP = "⣿", "  "
+
+
+def _key(look: Look) -> tuple[KeyPart, ...]:
+    """What the colours of the dots mean."""
+    scale: tuple[KeyPart, ...] = tuple((_DOT, level) for level in range(1, 6))
+    if look.colouring == "density":
+        return ("few ", None), *scale, (" many", None)
+    most = ("none ", None), *scale, (" all", None)
+    return (*most, (_GAP, None), (_DOT, 6), (" tentative", None)) if look.colouring == "attribute" else most
 
 
 class MapDrawing(BaseScreen):
@@ -49,13 +62,20 @@ class MapDrawing(BaseScreen):
         self.selection: np.ndarray | None = None
         """bool [n]: the images that the lasso took."""
         self.lasso: Lasso | None = None
-        self.crowds: list[Cluster] = []
+        self.crowds: list[Cluster] | None = None
+        """Those in view; None while they are looked for."""
+        self.named: tuple[Cluster, ...] = ()
+        """Those whose names are on the screen."""
         self.here: Here | None = None
         self._look = Look("density", None, "", False)
         self._flags = Flags()
         self.awaited: int | None = None
         """The process of the job that was started here and has not ended."""
-        self._turn = self._crowd = 0
+        self._turn = 0
+        self._crowd: int | None = None
+        """Which of the crowds the cursor was sent to last."""
+        self._crowd_wanted = 0
+        """A step to another crowd that was asked for while they were looked for."""
         self._job = ""
 
     def compose_body(self) -> ComposeResult:
@@ -64,12 +84,15 @@ class MapDrawing(BaseScreen):
             with Vertical(id="side", classes="-open"):
                 yield Picture(id="picture")
                 yield TextLines(id="about")
-        yield TextLine(id="legend")
+        yield MapLegend(self._style_of, id="legend")
 
     @property
     def globe(self) -> Globe:
         """The globe."""
         return self.query_one(Globe)
+
+    def _style_of(self, level: int) -> Style:
+        return self.globe.style_of(level)
 
     def on_mount(self) -> None:
         self.globe.focus()
@@ -108,8 +131,8 @@ class MapDrawing(BaseScreen):
         if old is None:
             self.globe.point((width // 2, height // 2))
         else:
-            self.globe.point((min(self.globe.cursor[0], width - 1), min(self.globe.cursor[1], height - 1)))
-        self._set_lasso(None)
+            self.globe.point(old.cell_in(self.view, self.globe.cursor))
+            self._set_lasso(None if self.lasso is None else self.lasso.moved(old, self.view))
         self.redraw()
 
     def redraw(self) -> None:
@@ -121,47 +144,56 @@ class MapDrawing(BaseScreen):
         self.background("frame", lambda: draw_map(data, view, look, flags, chosen), self._drawn)
 
     def _drawn(self, drawn: Drawn) -> None:
-        from colonnade.tui.map_paint import with_names
-
-        moved = (
-            self.drawn is None
-            or drawn.frame.view != self.drawn.frame.view
-            or drawn.data is not self.drawn.data
-        )
-        self.drawn = drawn
+        before, self.drawn = self.drawn, drawn
+        moved = before is None or drawn.frame.view != before.frame.view
         if moved:
-            self.crowds = []
+            self.crowds, self._crowd = None, None
+        if before is None or moved or drawn.data is not before.data:
             self.background(
                 "crowds",
                 lambda: crowds_of(drawn, lambda: drawn.frame.view == self.view),
                 self._show_crowds,
-                failed=lambda error: None,
+                failed=lambda error: self._show_crowds([]),
                 delay=_CROWDS_SECONDS,
             )
-        self.globe.show(with_names(drawn.paint, self.crowds))
+        self._put_names(drawn.paint)
         self._tell_legend()
         self._look_here()
 
     def _show_crowds(self, found: list[Cluster]) -> None:
+        same = self.crowds == found
+        self.crowds = found
+        if self.drawn is not None and not same:
+            self._crowd = None
+            self._put_names(self.drawn.paint)
+        step, self._crowd_wanted = self._crowd_wanted, 0
+        if step:
+            self.action_crowd(step)
+
+    def action_crowd(self, step: int) -> None:
+        """Go to another crowd."""
+
+    def _put_names(self, paint: Paint) -> None:
         from colonnade.tui.map_paint import with_names
 
-        self.crowds = found
-        if self.drawn is not None and any(cluster.text for cluster in found):
-            self.globe.show(with_names(self.drawn.paint, found))
+        painted, self.named = with_names(paint, self.crowds or ())
+        self.globe.show(painted)
 
     def _tell_legend(self) -> None:
-        drawn, look = self.drawn, self._look
+        drawn, look, legend = self.drawn, self._look, self.query_one(MapLegend)
         if drawn is None:
-            self.query_one("#legend", TextLine).tell(self._job)
+            legend.explain([self._job])
             return
-        parts = []
+        images = f"{len(drawn.data.points):,}"
+        parts = [f"{images} images"]
         if self.selection is not None:
-            parts.append(f"{int(self.selection.sum()):,} selected: enter shows, w saves, Esc drops")
-        parts.append(f"{len(drawn.data.points):,} images")
+            chosen = int(self.selection.sum())
+            parts = [f"{chosen:,} of {images} selected: enter shows, w saves, Esc drops"]
         if look.colouring == "attribute" and look.attribute is not None:
             parts.append(f"{look.attribute}: {drawn.marked:,} accepted, {drawn.half:,} tentative")
         elif look.colouring == "query":
-            parts.append(f"{drawn.marked:,} match {look.query or 'true'}")
+            asked = look.query or "true"
+            parts.append(f"{drawn.marked:,} match {asked if len(asked) <= 40 else asked[:39] + '…'}")
         else:
             parts.append("by density")
         if look.only and look.colouring != "density":
@@ -170,7 +202,7 @@ class MapDrawing(BaseScreen):
             parts.append(f"{drawn.data.missing:,} not on the map: u places them")
         if self._job:
             parts.append(self._job)
-        self.query_one("#legend", TextLine).tell("  ".join(parts))
+        legend.explain(parts, () if self.app.no_color else _key(look))
 
     def _point(self, cell: tuple[int, int]) -> None:
         self._turn = 0

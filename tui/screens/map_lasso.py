@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from colonnade.tui.map_view import Frame, Points
+    from colonnade.tui.map_view import Frame, Points, View
 
 __all__ = ["Lasso"]
 
@@ -26,6 +26,10 @@ class Lasso:
     def through(self, cell: Cell) -> Lasso:
         """With one corner more."""
         return self if self.corners[-1] == cell else Lasso(self.rectangle, (*self.corners, cell))
+
+    def moved(self, old: View, new: View) -> Lasso:
+        """The same after the screen got another size."""
+        return Lasso(self.rectangle, tuple(old.cell_in(new, cell) for cell in self.corners))
 
     def cells(self, width: int, height: int, cursor: Cell) -> np.ndarray:
         """bool [height, width]: what it holds with the cursor as its last corner."""

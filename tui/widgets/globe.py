@@ -95,6 +95,10 @@ class Globe(Widget, can_focus=True):
         self._paint, self._lines = None, lines
         self.refresh()
 
+    def style_of(self, level: int) -> Style:
+        """How a cell of a level looks that nothing else is said of."""
+        return self._style(level, False, False, False)
+
     def point(self, cell: Cell) -> None:
         """Put the cursor on a cell; draws two cells."""
         if cell != self._cursor:
