@@ -66,7 +66,7 @@ class ColonnadeApp(App[None]):
         action("app.back", "escape", "app.back", "back"),
         action("app.help", "question_mark,f1", "app.help", "keys of this screen"),
         action("app.palette", "colon,ctrl+p", "app.palette", "find an action by its words"),
-        action("app.theme", "ctrl+t", "app.next_theme", "next colours"),
+        action("app.theme", "ctrl+t", "app.next_theme", "theme: the next colours"),
         action("app.redraw", "ctrl+l", "app.redraw", "draw everything again"),
         action("app.suspend", "ctrl+z", "app.suspend_process", "suspend; fg comes back", priority=True),
         action("app.quit", "q,ctrl+q", "app.leave", "quit; jobs go on"),

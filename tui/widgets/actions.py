@@ -93,13 +93,14 @@ def actions_of(screen: BaseScreen, focused: Widget | None) -> list[Action]:
 
 
 def actions_elsewhere(screen: BaseScreen, here: Iterable[Action]) -> list[Action]:
-    """The actions of the other screens, in the order of their keys, and of their panels."""
+    """The actions of panels that are not open, and those of the other screens in the order of their keys."""
     from colonnade.tui.screens.registry import SCREENS
 
     known = {one.identity for one in here}
     overridden = dict(screen.app._keymap)
     found = [_action(one, None, overridden) for one in all_bindings() if one.id not in known]
-    order = [entry.name for entry in SCREENS if entry.present and entry.name != screen.NAME]
+    others = (entry.name for entry in SCREENS if entry.present and entry.name != screen.NAME)
+    order = [screen.NAME, *others]
     elsewhere = [one for one in found if one.screen in order]
     return sorted(elsewhere, key=lambda one: (order.index(one.screen), one.group != one.screen))
 
@@ -127,11 +128,19 @@ def all_bindings() -> list[Binding]:
 
 def node_with(screen: BaseScreen, identity: str) -> DOMNode | None:
     """What of a screen does an action now: the screen itself, or a widget that is in view."""
-    nodes: list[DOMNode] = [screen, *(widget for widget in screen.query("*") if widget.focusable)]
+    nodes: list[DOMNode] = [screen, *screen.query("*").results()]
     for node in nodes:
-        if any(binding.id == identity for binding in _bindings_of(type(node))):
+        if any(binding.id == identity for binding in _bindings_of(type(node))) and _in_view(node):
             return node
     return None
+
+
+def _in_view(node: DOMNode) -> bool:
+    from textual.screen import Screen
+    from textual.widget import Widget
+
+    shown = all(one.display for one in node.ancestors_with_self if isinstance(one, Widget))
+    return isinstance(node, Screen) or (isinstance(node, Widget) and node.focusable and shown)
 
 
 def _bindings_of(kind: type[DOMNode]) -> Iterator[Binding]:
