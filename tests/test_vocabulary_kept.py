@@ -25,8 +25,9 @@ from vocabulary_driving import (
 
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, parse_vocabulary
 from colonnade.tui.screens.vocabulary_draft import Draft, Wording, steps_of
-from colonnade.tui.screens.vocabulary_form import Field, RuleTable
+from colonnade.tui.screens.vocabulary_form import Field
 from colonnade.tui.screens.vocabulary_kept import forget_edits, keep_edits, kept_drafts, kept_edits
+from colonnade.tui.screens.vocabulary_rule import RuleTable
 from colonnade.tui.widgets.line import TextLines
 
 

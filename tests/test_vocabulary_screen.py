@@ -12,8 +12,10 @@ from vocabulary_driving import FILE, folded, plan, shown, source, store_of, told
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, parse_vocabulary
 from colonnade.tui.screens.vocabulary import VocabularyScreen
 from colonnade.tui.screens.vocabulary_draft import Draft, Wording, draft_of, rule_text, steps_of
-from colonnade.tui.screens.vocabulary_form import Field, Form, Prompts, RuleTable
-from colonnade.tui.screens.vocabulary_trying import Tried, TriedPicture, failure_lines, histogram
+from colonnade.tui.screens.vocabulary_form import Field, Form, Prompts
+from colonnade.tui.screens.vocabulary_rule import RuleTable
+from colonnade.tui.screens.vocabulary_tried_text import histogram
+from colonnade.tui.screens.vocabulary_trying import Tried, TriedPicture, failure_lines
 from colonnade.tui.screens.vocabulary_work import Redo, redo, redo_words
 from colonnade.tui.widgets.window_table import WindowTable
 

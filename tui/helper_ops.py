@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
     from colonnade.engine.review import Review
     from colonnade.engine.store import Store
-    from colonnade.tui.helper_try import Bench
+    from colonnade.tui.helper_bench import Bench
 
 __all__ = ["OPS", "Helper"]
 

@@ -3,89 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from colonnade.engine.errors import InputError
+from colonnade.tui.helper_bench import bench_of
 
 if TYPE_CHECKING:
-    from colonnade.engine.auto_fit import ImageSpread
-    from colonnade.engine.background_stats import Background, BackgroundStats
     from colonnade.engine.calibration import Fit
     from colonnade.engine.fit_choice import Grounds
-    from colonnade.engine.settings import Model
     from colonnade.engine.snapshots import Snapshot
     from colonnade.engine.vocabulary import Thresholds, Vocabulary
+    from colonnade.tui.helper_bench import Bench
     from colonnade.tui.helper_ops import Helper
 
-__all__ = ["Bench", "try_wording"]
+__all__ = ["try_wording"]
 
 BINS = 32
+_FINE_BINS = 128
 _NEAREST = 5
 _MOST_IMAGES = 200
 _MOST_PROMPTS = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """The images on which wordings are tried: all that are embedded, or a sample of 50,000."""
-
-    snapshot: Snapshot
-    """The one that they were read from; a later one may have the same images."""
-    model: Model
-    ids: np.ndarray
-    """int64 [n], ascending."""
-    embedded: int
-    """Images with a vector."""
-    vectors: np.ndarray
-    """float32 [n, D]."""
-    background: Background | None
-
-    @cached_property
-    def stats(self) -> BackgroundStats | None:
-        """How strongly each image answers to the background; None without one."""
-        from colonnade.engine.background_stats import background_stats
-
-        return background_stats(self.vectors, self.background, self.model) if self.background else None
-
-    @cached_property
-    def spread(self) -> ImageSpread:
-        from colonnade.engine.auto_fit import image_spread
-
-        return image_spread(self.vectors)
-
-    @cached_property
-    def usable(self) -> np.ndarray:
-        """bool [n]: in state `ok`, so that it can be shown."""
-        from colonnade.engine.tables import read_table
-
-        images = read_table("images", self.snapshot.files("images"), ["image_id", "state"])
-        ok = images["image_id"].to_numpy()[images["state"].to_numpy() == "ok"]
-        return np.isin(self.ids, ok)
-
-
-def _bench(helper: Helper, snapshot: Snapshot, grounds: Grounds) -> Bench:
-    """The bench of a snapshot; kept for as long as its embeddings and background are the same."""
-    from colonnade.engine.fits import SAMPLE
-    from colonnade.engine.sampling import draw, embedded_ids, fetch
-
-    model, background = grounds.model, grounds.background.background
-    files = tuple(file.name for file in snapshot.files("embeddings", model.key))
-    images = tuple(file.name for file in snapshot.files("images"))
-    key = (model.key, files, images, background.digest if background is not None else None)
-    if helper.bench is None or helper.bench[0] != key:
-        helper.progress("reading the collection", 0, 0)
-        every = embedded_ids(snapshot, model)
-        ids = draw(every, SAMPLE, 0)
-        if not len(ids):
-            raise InputError("no image is embedded yet: run sync, then try words")
-        vectors = fetch(snapshot, model, ids)
-        helper.bench = (key, Bench(snapshot, model, ids, len(every), vectors, background))
-    bench: Bench = helper.bench[1]
-    return bench
 
 
 def try_wording(
@@ -112,7 +52,7 @@ def try_wording(
     snapshot, vocabulary, model = store.snapshot(), store.vocabulary(), active_model(store)
     wanted = _prompts(vocabulary, code, description, prompts)
     grounds = read_grounds(snapshot, vocabulary, model)
-    bench = _bench(helper, snapshot, grounds)
+    bench = bench_of(helper, snapshot, grounds)
     known = dict(grounds.prompts) | _encoded(helper, grounds, wanted)
     vector = attribute_vector(np.stack([known[prompt] for prompt in wanted]))
     logit = logits(bench.vectors, vector[None], model)[:, 0]
@@ -205,8 +145,11 @@ def _fitted(
     return made, odds, "no signal" if found.no_signal else "auto"
 
 
-def _stored(snapshot: Snapshot, bench: Bench, code: str | None) -> np.ndarray | None:
-    """int8 [n] statuses as they are saved, -1 where there is none; None for an attribute that is not scored."""
+def _stored(snapshot: Snapshot, bench: Bench, code: str | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Statuses (int8 [n], -1 where there is none) and confidences (float32 [n], nan) as they are saved.
+
+    None for an attribute that is not scored.
+    """
     from colonnade.engine.scoring import codes_of_statuses
     from colonnade.engine.tables import read_files
 
@@ -214,18 +157,34 @@ def _stored(snapshot: Snapshot, bench: Bench, code: str | None) -> np.ndarray | 
     if not files:
         return None
     statuses = np.full(len(bench.ids), -1, np.int8)
+    confidences = np.full(len(bench.ids), np.nan, np.float32)
     for file in files:
-        data = read_files([file], ["image_id", "status"])
+        data = read_files([file], ["image_id", "confidence", "status"])
         own = data["image_id"].to_numpy()
         places = np.minimum(np.searchsorted(bench.ids, own), len(bench.ids) - 1)
         chosen = bench.ids[places] == own
         statuses[places[chosen]] = codes_of_statuses(data["status"])[chosen]
-    return statuses
+        confidences[places[chosen]] = data["confidence"].to_numpy()[chosen]
+    return statuses, confidences
+
+
+def _binned(values: np.ndarray) -> tuple[list[int], float, float]:
+    """A histogram, and where it begins and ends.
+
+    Its bins are a power of two wide and begin at multiples of that, so those of two wordings can be added up.
+    """
+    if not len(values):
+        return [0], 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    step = 2.0 ** np.ceil(np.log2(max(high - low, 1e-3) / _FINE_BINS))
+    first = int(np.floor(low / step))
+    counts = np.bincount(np.floor(values.astype(np.float64) / step).astype(np.int64) - first)
+    return [int(count) for count in counts], first * step, (first + len(counts)) * step
 
 
 def _result(
     bench: Bench,
-    stored: np.ndarray | None,
+    stored: tuple[np.ndarray, np.ndarray] | None,
     fit: Fit,
     odds: np.ndarray | None,
     logit: np.ndarray,
@@ -238,19 +197,22 @@ def _result(
     usable = bench.usable
     order = np.lexsort((bench.ids, -logit, -confidence))
     accepted = (status == ACCEPTED) & usable
-    before = None if stored is None else (stored == ACCEPTED) & usable
+    before = None if stored is None else (stored[0] == ACCEPTED) & usable
+    saved = stored[1] if stored is not None else np.full(len(order), np.nan, np.float32)
     entering = accepted & ~before if before is not None else np.zeros(len(order), bool)
     leaving = before & ~accepted if before is not None else np.zeros(len(order), bool)
 
     def images(mask: np.ndarray, places: np.ndarray) -> list[list[Any]]:
         chosen = places[mask[places]][:limit]
-        rows = zip(bench.ids[chosen], confidence[chosen], logit[chosen], status[chosen], strict=True)
+        values = (bench.ids, confidence, logit, status, saved)
+        rows = zip(*(array[chosen] for array in values), strict=True)
         words = {ACCEPTED: "accepted", TENTATIVE: "tentative"}
-        return [[int(i), float(c), float(x), words.get(int(s), "rejected")] for i, c, x, s in rows]
+        return [
+            [int(i), float(c), float(x), words.get(int(s), "rejected"), None if np.isnan(b) else float(b)]
+            for i, c, x, s, b in rows
+        ]
 
-    of_logits, edges = (
-        np.histogram(logit[usable], bins=BINS) if usable.any() else (np.zeros(BINS), (0.0, 0.0))
-    )
+    of_logits, low, high = _binned(logit[usable])
     return {
         "images": int(usable.sum()),
         "embedded": bench.embedded,
@@ -262,9 +224,9 @@ def _result(
         "leaving": int(leaving.sum()),
         "entering_images": images(entering, order),
         "leaving_images": images(leaving, order[::-1]),
-        "logits": [int(count) for count in of_logits],
-        "low": float(edges[0]),
-        "high": float(edges[-1]),
+        "logits": of_logits,
+        "low": low,
+        "high": high,
         "cut": cut_of(fit, thresholds.accepted) if fit.axis is None else None,
         "confidences": [int(n) for n in np.histogram(confidence[usable], bins=BINS, range=(0.0, 1.0))[0]],
     }

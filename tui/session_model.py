@@ -119,6 +119,8 @@ class TriedImage:
     confidence: float
     logit: float
     status: str
+    before: float | None = None
+    """The confidence as saved; None where it is not scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class TryResult:
     leaving_images: tuple[TriedImage, ...]
     """Those furthest below first."""
     logits: tuple[int, ...]
-    """Histogram from `low` to `high`."""
+    """Histogram from `low` to `high`; its bins begin at multiples of their width, which is a power of two."""
     low: float
     high: float
     cut: float | None

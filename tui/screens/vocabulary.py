@@ -65,7 +65,9 @@ class VocabularyScreen(VocabularyActions):
         self._job_told: dict[str, str] = {}
 
     def go_back(self) -> bool:
-        if self.form is not None:
+        if self.close_which():
+            pass
+        elif self.form is not None:
             self.close_form()
         elif self.below.has_focus:
             self.table.focus()
@@ -189,8 +191,13 @@ class VocabularyScreen(VocabularyActions):
                 (self.say if done else self.warn)(f"{' '.join(record.command)} {record.state}{said}")
         self._job_told = {record.id: record.state for record in records}
         running = next((one for one in records if one.state == "running"), None)
-        if running is not None:
-            share = f" {100 * running.done // running.total} %" if running.total else ""
-            self.hint(f"{' '.join(running.command)[:24]}: {running.phase}{share}")
-        else:
-            self.hint("? keys  a add  ^S save")
+        self.meter = _meter(running) if running is not None else ""
+        self.tell_keys()
+
+
+def _meter(job: JobRecord) -> str:
+    """How far a job is, as short as can be."""
+    share = f"{100 * job.done // job.total} %" if job.total else ""
+    said = " ".join(part for part in (job.phase, share) if part)
+    name = " ".join(job.command[:1])
+    return f"{name}: {said}" if said else f"{name} runs"

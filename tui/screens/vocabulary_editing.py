@@ -36,6 +36,13 @@ class VocabularyEditing(VocabularySaving):
     def before_form(self) -> None:
         """Make room for the form."""
 
+    def close_which(self) -> bool:
+        """Close the list of images that enter and leave; False where it is not open."""
+        return False
+
+    def tell_keys(self) -> None:
+        """Show the keys that act now."""
+
     @property
     def form(self) -> Form | None:
         """The form, while it is open."""
@@ -119,10 +126,12 @@ class VocabularyEditing(VocabularySaving):
         super().closing()
 
     def _remove_form(self) -> None:
+        self.close_which()
         for widget in (self.form, self.tries):
             if widget is not None:
                 widget.remove()
         self.remove_class("-editing")
+        self.tell_keys()
         for group in ("try-0", "try-1", "preview"):
             self.forget(group)
         self.focus_list()

@@ -11,24 +11,18 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
-from colonnade.engine.vocabulary_model import Rule
 from colonnade.tui.keys import action
 from colonnade.tui.safe import safe
 from colonnade.tui.screens.vocabulary_draft import Draft, Wording
+from colonnade.tui.screens.vocabulary_rule import RuleTable
 from colonnade.tui.widgets.field import SafeInput
 from colonnade.tui.widgets.line import TextLine
-from colonnade.tui.widgets.window_table import Cell, Column, ListSource, WindowTable
+from colonnade.tui.widgets.window_table import WindowTable
 
-__all__ = ["Field", "Form", "RuleTable"]
-
-_LISTS = ("all_of", "any_of", "none_of")
-_WORDS = {
-    "all_of": "all_of   accepted, too",
-    "any_of": "any_of   one of these accepted",
-    "none_of": "none_of  not even tentative",
-}
+__all__ = ["Field", "Form", "Prompts"]
 
 
 class Field(SafeInput):
@@ -73,67 +67,6 @@ class Prompts(TextArea):
             self.post_message(self.Left(step))
 
 
-class RuleTable(WindowTable):
-    """The codes that a rule may name, each with the list it is in."""
-
-    BINDINGS: ClassVar = [
-        action("rule.cycle", "space", "put('')", "all_of, any_of, none_of, or none of them"),
-        action("rule.all", "a", "put('all_of')", "all_of: must be accepted; again: off"),
-        action("rule.any", "y", "put('any_of')", "any_of: one of these must be accepted; again: off"),
-        action("rule.none", "n", "put('none_of')", "none_of: must not even be tentative; again: off"),
-    ]
-
-    @dataclass
-    class Picked(Message):
-        """The rule changed."""
-
-        rule: Rule
-
-    def __init__(self, rule: Rule, codes: Sequence[tuple[str, str]], *, id: str) -> None:
-        columns = (
-            Column("code", "code", 24, index=0, sortable=False),
-            Column("list", "in the rule", 32, render=_listed, index=1, sortable=False),
-            Column("label", "label", index=2, sortable=False),
-        )
-        super().__init__(
-            columns, id=id, empty="there is no other attribute to make a rule of: add some first"
-        )
-        self._codes = tuple(codes)
-        self.rule = rule
-
-    def on_mount(self) -> None:
-        self._show()
-
-    def action_put(self, name: str) -> None:
-        """Put the code under the cursor into a list, or out of it."""
-        if self.values is None:
-            return
-        code = str(self.values[0])
-        if code not in {known for known, _ in self._codes}:
-            name = next((each for each in _LISTS if code in getattr(self.rule, each)), "")
-        now = next((each for each in _LISTS if code in getattr(self.rule, each)), "")
-        places = (*_LISTS, "")
-        target = places[(places.index(now) + 1) % len(places)] if not name else "" if name == now else name
-        lists = {each: tuple(c for c in getattr(self.rule, each) if c != code) for each in _LISTS}
-        if target:
-            lists[target] += (code,)
-        self.rule = Rule(**lists)
-        self._show()
-        self.post_message(self.Picked(self.rule))
-
-    def _show(self) -> None:
-        where = {code: name for name in _LISTS for code in getattr(self.rule, name)}
-        known = {code for code, _ in self._codes}
-        lost = [code for code in where if code not in known]
-        rows = [(code, where[code], "! not in the vocabulary: space takes it out") for code in lost]
-        rows += [(code, where.get(code, ""), label) for code, label in self._codes]
-        self.show(ListSource(rows), keep=True)
-
-
-def _listed(value: object) -> Cell:
-    return Cell(_WORDS.get(str(value), "-"), "good" if value else "dim")
-
-
 class Form(Vertical):
     """The fields of one attribute. It posts `Changed` with what they say."""
 
@@ -153,6 +86,9 @@ class Form(Vertical):
         action("form.next", "down", "turn(1)", "next field (also enter)"),
         action("form.before", "up", "turn(-1)", "field before"),
         action("form.other", "tab", "other", "the other wording, side by side with the first", priority=True),
+        action(
+            "form.which", "ctrl+e", "which", "which images enter and which leave, all of them", priority=True
+        ),
         action("form.other_back", "shift+tab", "turn(-1)", "field before", priority=True),
     ]
 
@@ -162,11 +98,18 @@ class Form(Vertical):
 
         draft: Draft
 
+    @dataclass
+    class WhichAsked(Message):
+        """All images that enter or leave are to be seen."""
+
+        draft: Draft
+
     def __init__(self, draft: Draft, codes: Sequence[tuple[str, str]]) -> None:
         super().__init__(id="form")
         self.draft = draft
         self._codes = codes
         self._filled = False
+        self._here: Widget | None = None
 
     def compose(self) -> ComposeResult:
         draft = self.draft
@@ -197,6 +140,20 @@ class Form(Vertical):
 
     def on_mount(self) -> None:
         self._filled = True
+        self.focus_first()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self._here = event.widget
+
+    def focus_again(self) -> None:
+        """Give the focus back to the field that had it."""
+        if self._here is not None and self._here.is_attached:
+            self._here.focus()
+        else:
+            self.focus_first()
+
+    def focus_first(self) -> None:
+        """Begin where something is to be typed."""
         first = "code" if self.draft.old is None and not self.draft.code else "description"
         self.query_one(f"#{first if self.draft.rule is None or first == 'code' else 'rule'}").focus()
 
@@ -246,6 +203,10 @@ class Form(Vertical):
         fields = [widget for widget in self.query("Field, Prompts, RuleTable") if widget.display]
         here = next((n for n, widget in enumerate(fields) if widget.has_focus), -1)
         fields[(here + step) % len(fields)].focus()
+
+    def action_which(self) -> None:
+        """Ask for the images that enter and leave."""
+        self.post_message(self.WhichAsked(self.draft))
 
     def action_other(self) -> None:
         """Edit the other wording; of a rule there is but one."""

@@ -9,7 +9,6 @@ from textual import events
 from textual.app import ComposeResult
 
 from colonnade.tui.amounts import count_of
-from colonnade.tui.screens.vocabulary_editing import VocabularyEditing
 from colonnade.tui.screens.vocabulary_rows import (
     FAULTS,
     Entry,
@@ -19,6 +18,7 @@ from colonnade.tui.screens.vocabulary_rows import (
     fault_rows,
     wrapped,
 )
+from colonnade.tui.screens.vocabulary_which import VocabularyWhich
 from colonnade.tui.screens.vocabulary_work import FILE
 from colonnade.tui.session_model import AttributeRow
 from colonnade.tui.widgets.line import TextLine, TextLines
@@ -34,7 +34,7 @@ _PLAN_LINES = 3
 _LINES = (Column("line", "", index=0, sortable=False),)
 
 
-class VocabularyList(VocabularyEditing):
+class VocabularyList(VocabularyWhich):
     """What is shown, and how it follows the file, the store and the cursor."""
 
     DEFAULT_CSS = """
@@ -47,6 +47,8 @@ class VocabularyList(VocabularyEditing):
     VocabularyList.-editing #about, VocabularyList.-editing #below { display: none; }
     VocabularyList.-editing #list { display: none; }
     VocabularyList.-editing.-tall #list { display: block; height: 1fr; }
+    VocabularyList.-which Tries { display: none; }
+    VocabularyList.-which.-tall #list { display: none; }
     VocabularyList.-flat #about, VocabularyList.-flat #below, VocabularyList.-flat #plan { display: none; }
     """
 
@@ -88,7 +90,7 @@ class VocabularyList(VocabularyEditing):
     def session_ready(self) -> None:
         self._here = self.session.attribute
         self.table.marked = lambda row: row[0] in self.marked
-        self.hint("? keys  a add  ^S save")
+        self.tell_keys()
         self.read_file()
         self.read_rows()
 

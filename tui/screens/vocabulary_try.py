@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from colonnade.tui.screens.vocabulary_tried_text import Axis, axis_of, folded, name_lines, room_for_bins
 from colonnade.tui.screens.vocabulary_trying import Tried
 from colonnade.tui.widgets.grid import Grid, GridItem
 from colonnade.tui.widgets.line import TextLine, TextLines
@@ -18,7 +19,6 @@ __all__ = ["Tries", "TryColumn"]
 _TILE = (16, 6)
 _GRID_LINES = 7
 _GRID_COLUMNS = 50
-_NARROW = 54
 
 
 class TryColumn(Vertical):
@@ -37,6 +37,7 @@ class TryColumn(Vertical):
         self._heading = name
         self._tried: Tried | None = None
         self._lines: tuple[str, ...] = ()
+        self._others: Callable[[], Sequence[TryColumn]] = lambda: ()
         self._state = ""
 
     def compose(self) -> ComposeResult:
@@ -48,6 +49,25 @@ class TryColumn(Vertical):
         self.call_after_refresh(self._fill)
 
     def on_resize(self, _: events.Resize) -> None:
+        self._fill()
+
+    @property
+    def tried(self) -> Tried | None:
+        """What it shows."""
+        return self._tried
+
+    def beside(self, others: Callable[[], Sequence[TryColumn]]) -> None:
+        """The columns that stand beside it: histograms share one axis."""
+        self._others = others
+
+    def _axis(self) -> Axis | None:
+        shown = [self, *self._others()]
+        tries = [one.tried.found for one in shown if one.tried is not None and one.tried.found is not None]
+        width = min(one.size.width for one in shown)
+        return axis_of(tries, room_for_bins(width - 1)) if len(tries) > 1 else None
+
+    def refill(self) -> None:
+        """Show the same anew, for what stands beside it has changed."""
         self._fill()
 
     def name_it(self, heading: str) -> None:
@@ -63,7 +83,8 @@ class TryColumn(Vertical):
     def show(self, tried: Tried) -> None:
         """Show what was found."""
         self._tried, self._lines, self._state = tried, tried.lines, ""
-        self._fill()
+        for one in (self, *self._others()):
+            one.refill()
 
     def explain(self, lines: Sequence[str]) -> None:
         """Say why there is nothing to show."""
@@ -81,7 +102,10 @@ class TryColumn(Vertical):
             return
         self._tell()
         tried, width = self._tried, self.size.width
-        said = tried.narrow if tried is not None and tried.narrow and width < _NARROW else self._lines
+        if tried is not None:
+            said = tried.said(width - 1, self._axis())
+        else:
+            said = [part for line in self._lines for part in folded(line, width - 1)]
         facts = tuple(f" {line}" for line in said)
         room = self.size.height - 1 - len(facts)
         pictures = tried.pictures if tried is not None else ()
@@ -97,7 +121,7 @@ class TryColumn(Vertical):
             self.query_one(Grid).show(items)
             room -= rows * _GRID_LINES
         if tried is not None:
-            facts += tuple(f" {each.mark} {each.value:>4} {each.path}" for each in tried.some(max(0, room)))
+            facts += tuple(f" {line}" for line in name_lines(tried, room, width - 1))
         self.query_one(f"#{self.id}-lines", TextLines).show(facts)
 
 
@@ -126,6 +150,9 @@ class Tries(Horizontal):
     def compare(self, two: bool, chosen: int) -> None:
         """Show one wording or two, and which of them is edited."""
         self.set_class(two, "-two")
+        first, second = self.column(0), self.column(1)
+        first.beside(lambda: (second,) if self.has_class("-two") else ())
+        second.beside(lambda: (first,))
         names = (
             [f"wording {'AB'[n]}{' (edited)' if n == chosen else ''}" for n in (0, 1)] if two else ["try", ""]
         )

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.errors import ColonnadeError
 from colonnade.tui.screens.vocabulary_draft import Draft, rule_text
+from colonnade.tui.screens.vocabulary_tried_text import (
+    Axis,
+    axis_of,
+    decimal,
+    folded,
+    result_lines,
+    room_for_bins,
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from colonnade.engine.vocabulary import Vocabulary
+    from colonnade.engine.vocabulary import Rule, Vocabulary
     from colonnade.tui.helper_client import Progress
     from colonnade.tui.session import Session
     from colonnade.tui.session_model import TriedImage, TryResult
 
-__all__ = ["Tried", "TriedPicture", "failure_lines", "histogram", "result_lines", "try_draft"]
+__all__ = ["MOST", "Change", "Changes", "Tried", "TriedPicture", "changes", "failure_lines", "try_draft"]
 
 LIMIT = 24
-_BLOCKS = " ▁▂▃▄▅▆▇█"
+MOST = 200
+"""Images in each of the lists of what enters and what leaves."""
 _GROUPS = ("try", "try-b")
 
 
@@ -43,8 +53,14 @@ class Tried:
 
     lines: tuple[str, ...]
     pictures: tuple[TriedPicture, ...] = ()
-    narrow: tuple[str, ...] = ()
-    """The lines where there is little room for a histogram."""
+    found: TryResult | None = None
+    """Of a wording: what the lines are made of, for the room there is."""
+
+    def said(self, width: int, axis: Axis | None = None) -> list[str]:
+        """Its lines in this width, on an axis that several wordings share."""
+        if self.found is None:
+            return [part for line in self.lines for part in folded(line, width)]
+        return result_lines(self.found, width, axis or axis_of((self.found,), room_for_bins(width)))
 
     def some(self, room: int) -> tuple[TriedPicture, ...]:
         """As many pictures as there is room for: at most a third that enter, a third that leave, else the best."""
@@ -54,6 +70,28 @@ class Tried:
         third = max(1, room // 3)
         changed = entering[:third] + leaving[:third]
         return tuple([*best[: max(0, room - len(changed))], *changed][:room])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One image that enters (`+`) or leaves (`-`)."""
+
+    image_id: int
+    mark: str
+    before: float | None
+    after: float | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a draft changes: how many, and up to `MOST` of each."""
+
+    entering: int
+    leaving: int
+    rows: tuple[Change, ...]
+    refused: str = ""
+    """Why nothing can enter or leave."""
 
 
 def try_draft(
@@ -75,25 +113,28 @@ def try_draft(
     """
     if draft.rule is not None:
         return _try_rule(session, draft, vocabulary)
+    found = _try_words(session, draft, which, LIMIT, progress)
+    pictures = (
+        *_pictures(session, " ", found.best),
+        *_pictures(session, "+", found.entering_images),
+        *_pictures(session, "-", found.leaving_images),
+    )
+    return Tried((), pictures, found)
+
+
+def _try_words(
+    session: Session, draft: Draft, which: int, limit: int, progress: Progress | None
+) -> TryResult:
     wording = draft.wordings[which]
-    found = session.try_wording(
+    return session.try_wording(
         draft.old,
         description=None if wording.listed else wording.description,
         prompts=wording.listed or None,
         accepted=_number(draft.accepted),
         tentative=_number(draft.tentative),
-        limit=LIMIT,
+        limit=limit,
         group=_GROUPS[which],
         progress=progress,
-    )
-    return Tried(
-        tuple(result_lines(found)),
-        (
-            *_pictures(session, " ", found.best),
-            *_pictures(session, "+", found.entering_images),
-            *_pictures(session, "-", found.leaving_images),
-        ),
-        tuple(result_lines(halved(found))),
     )
 
 
@@ -121,57 +162,6 @@ def _picture(session: Session, image_id: int, mark: str, value: str, path: str) 
     if row.file is None and reason is None:
         reason = "no file"
     return TriedPicture(image_id, mark, value, path, row.file, reason)
-
-
-def decimal(value: float) -> str:
-    """A confidence or a cosine: `.98`, `-.03`."""
-    text = f"{abs(value):.2f}".removeprefix("0")
-    return f"-{text}" if value < 0 and text != ".00" else text
-
-
-def histogram(counts: Sequence[int]) -> str:
-    """Counts as blocks; heights go by the square root, so that few images still show."""
-    most = max(counts, default=0)
-    return "".join(
-        _BLOCKS[max(1, round(8 * (count / most) ** 0.5))] if count and most else _BLOCKS[0]
-        for count in counts
-    )
-
-
-def halved(found: TryResult) -> TryResult:
-    """A result with half as many bins in its histograms."""
-
-    def half(counts: Sequence[int]) -> tuple[int, ...]:
-        return tuple(sum(counts[n : n + 2]) for n in range(0, len(counts), 2))
-
-    return replace(found, logits=half(found.logits), confidences=half(found.confidences))
-
-
-def result_lines(found: TryResult) -> list[str]:
-    """A try in words: counts, what changes, what is near, and the histogram with the line from which it accepts."""
-    of = f" of {found.images:,}" + (
-        f" sampled, of {found.embedded:,}" if found.embedded > found.images else ""
-    )
-    share = f" ({100 * found.accepted / found.images:.1f} %)" if found.images else ""
-    lines = [f"accepted {found.accepted:,}{of}{share}, tentative {found.tentative:,}  {found.method}"]
-    if found.before is None:
-        lines.append("not scored as saved: no image enters or leaves")
-    else:
-        lines.append(f"saved {found.before:,}: {found.entering:,} enter (+), {found.leaving:,} leave (-)")
-    near = ", ".join(f"{code} {decimal(cosine)}" for code, cosine in found.nearest)
-    lines.append(f"nearest by cosine: {near or 'no other attribute has vectors'}")
-    low = f"{found.low:.1f} "
-    lines.append(f"logit {low}{histogram(found.logits)} {found.high:.1f}")
-    if found.cut is not None and found.high > found.low:
-        place = (found.cut - found.low) / (found.high - found.low)
-        if 0 <= place <= 1:
-            column = len("logit ") + len(low) + min(len(found.logits) - 1, int(place * len(found.logits)))
-            lines.append(f"{' ' * column}^ accepted from {found.cut:.2f}")
-        else:
-            lines.append(f"accepted from {found.cut:.2f}, {'above' if place > 1 else 'below'} all of them")
-    else:
-        lines.append(f"conf. 0{' ' * (len(low) - 2)}{histogram(found.confidences)} 1")
-    return lines
 
 
 def _try_rule(session: Session, draft: Draft, vocabulary: Vocabulary | None) -> Tried:
@@ -209,6 +199,60 @@ def _lacking(codes: Iterable[str], known: Container[str], vocabulary: Vocabulary
                 f"{code} is new and not saved yet: once it is saved (^S) and tagged (t), this can be tried"
             )
     return lines
+
+
+def changes(session: Session, draft: Draft, which: int, vocabulary: Vocabulary | None) -> Changes:
+    """Which images enter and which leave, once what is typed is saved and tagged. Blocks.
+
+    Raises:
+        ColonnadeError: it cannot be tried.
+    """
+    if draft.rule is None:
+        found = _try_words(session, draft, which, MOST, None)
+        if found.before is None:
+            return Changes(0, 0, (), _UNSCORED)
+        lists = (("+", found.entering_images), ("-", found.leaving_images))
+        rows = tuple(
+            Change(each.image_id, mark, each.before, each.confidence, each.path)
+            for mark, images in lists
+            for each in images
+        )
+        return Changes(found.entering, found.leaving, rows)
+    known = {row.code: row for row in session.attributes()}
+    saved = known.get(draft.old or "")
+    if vocabulary is not None and (lacking := _lacking(draft.rule.codes, known, vocabulary)):
+        return Changes(0, 0, (), lacking[0])
+    if saved is None or not saved.scored:
+        return Changes(0, 0, (), _UNSCORED)
+    text = rule_text(draft.rule)
+    counts, listed = [], []
+    for mark, change in (("+", f"({text}) and not {draft.old}"), ("-", f"{draft.old} and not ({text})")):
+        hits = session.find(
+            change, columns=["image_id", "path", saved.code, *dict.fromkeys(draft.rule.codes)]
+        )
+        counts.append(hits.count)
+        listed += [_ruled(draft.rule, mark, row) for row in hits.block(0)[:MOST]]
+    return Changes(counts[0], counts[1], tuple(listed))
+
+
+_UNSCORED = "not scored as saved: no image enters or leaves"
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def _ruled(rule: Rule, mark: str, row: Sequence[Any]) -> Change:
+    """An image with the confidence that the rule gives it (engine/derive.py says how)."""
+    image_id, path, before, *own = row
+    known = dict(zip(dict.fromkeys(rule.codes), own, strict=True))
+    after = None
+    if None not in map(_known, own):
+        terms = [known[code] for code in rule.all_of]
+        terms += [max(known[code] for code in rule.any_of)] if rule.any_of else []
+        terms += [1 - max(known[code] for code in rule.none_of)] if rule.none_of else []
+        after = float(min(terms))
+    return Change(image_id, mark, _known(before), after, path or "")
 
 
 def _found(session: Session, text: str, mark: str) -> list[TriedPicture]:
