@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Completions", "complete"]
 
 
+_IMAGE_VALUES = {"state": ("ok", "unreadable", "missing"), "source": ("file", "import")}
+
+
 @dataclass(frozen=True, slots=True)
 class Completions:
     """What may stand at a place in an expression."""
@@ -80,8 +83,8 @@ def _names(
 
 
 def _words(accepted: set[str], tokens: list[Token], selected: bool) -> Iterator[str]:
-    if "STRING" in accepted and _compares_status(tokens):
-        yield from (f"'{status}'" for status in STATUSES)
+    if "STRING" in accepted:
+        yield from (f"'{value}'" for value in _values(tokens))
     if "FUNCTION" in accepted:
         yield from (f"{function}(" for function in FUNCTIONS)
         yield "in_set("
@@ -90,6 +93,14 @@ def _words(accepted: set[str], tokens: list[Token], selected: bool) -> Iterator[
     yield from (word for name, word in WORDS.items() if name in accepted)
     if "OPERATOR" in accepted:
         yield from (">=", "<=", ">", "<", "=", "!=")
+
+
+def _values(tokens: list[Token]) -> tuple[str, ...]:
+    """What the last operand may be compared with, where that is one of few words."""
+    if _compares_status(tokens):
+        return STATUSES
+    names = [token for token in tokens if token.type in ("NAME", "QUOTED")]
+    return _IMAGE_VALUES.get(names[-1].lower(), ()) if names and names[-1].type == "NAME" else ()
 
 
 def _compares_status(tokens: list[Token]) -> bool:

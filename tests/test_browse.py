@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from query_stores import Content, fill, image
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from colonnade.engine.jobs import JobRecord
 from colonnade.engine.store import Store
 from colonnade.engine.vocabulary import DerivedAttribute
 from colonnade.tui.screens.browse import BrowseScreen
@@ -348,3 +350,42 @@ async def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
         await until(lambda: "2 adds one" in lines_of(screen.attribute_list)[1])
         await pilot.press("tab", "space", "right", "m", "x", "s", "e", "escape", "f", "w", "enter", "p", "p")
         await pilot.pause()
+
+
+@pytest.mark.asyncio
+async def test_images_that_are_left_out_are_told_and_found(tmp_path: Path) -> None:
+    store = moon_store(tmp_path / "s", images=60, hostile=True)
+    async with opened(store) as (pilot, app):
+        screen = app.screen
+        assert isinstance(screen, BrowseScreen)
+        await until(lambda: "59 hits  1 not readable" in lines_of(screen.line)[0], "what is left out")
+        await pilot.press("i")
+        await typed(pilot, "state = ")
+        await until(lambda: "tab: 'ok'  'unreadable'  'missing'" in lines_of(screen.line)[1], "the values")
+        await pilot.press("tab", "tab")
+        assert screen.line.text == "state = 'unreadable'"
+        await until(lambda: count(screen) == 1 and "1 hits" in lines_of(screen.line)[0], "the broken one")
+
+
+@pytest.mark.asyncio
+async def test_sets_are_offered_as_soon_as_one_is_due(store: Path) -> None:
+    async with browsing(store) as (pilot, screen):
+        await pilot.press("i")
+        await typed(pilot, "in_set(")
+        await until(lambda: "tab: few" in lines_of(screen.line)[1], "the sets")
+
+
+@pytest.mark.asyncio
+async def test_the_meter_of_a_job_shows_a_figure(store: Path) -> None:
+    record = JobRecord("j", ("sync", "--root", "photos"), 1, "2026-01-01T00:00:00+00:00", "", seconds=7.0)
+    async with browsing(store) as (_, screen):
+        for changes, figure in (
+            ({}, "sync: 7 s  ? keys"),
+            ({"phase": "scan", "done": 1234}, "sync: scan 1,234  ? keys"),
+            ({"phase": "embed", "done": 5, "total": 20}, "sync: embed 25 %  ? keys"),
+        ):
+            screen.status.clear()
+            screen.jobs_changed([replace(record, **changes)])
+            assert lines_of(screen.status)[-1].endswith(figure)
+        screen.jobs_changed([record, record])
+        assert lines_of(screen.status)[-1].endswith("sync: 7 s +1  ? keys")

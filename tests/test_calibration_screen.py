@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from app_driving import lines_of, moon_store, opened, until
 from sound_stores import sound_store
 from textual.pilot import Pilot
 
+from colonnade.tui.calibration_text import COLUMNS
 from colonnade.tui.cut_lines import CutLines, change_words, share
 from colonnade.tui.screens.calibration import CalibrationScreen
-from colonnade.tui.screens.calibration_columns import NARROW, WIDE, sorted_rows
+from colonnade.tui.screens.calibration_columns import NARROW, WIDE, sorted_rows, table_rows
 from colonnade.tui.session_distribution import Axis, Distribution
 from colonnade.tui.widgets.histogram import Histogram
 from colonnade.tui.widgets.line import TextLine
@@ -186,3 +188,45 @@ async def test_it_says_what_to_do_without_scores_and_at_any_size(tmp_path: Path)
             await pilot.press("a", "L", "u", "d", "enter", "left", "tab", "y", "backspace", "escape")
             await pilot.pause()
         assert screen.status.display
+
+
+def test_few_images_make_few_bars() -> None:
+    values = np.random.default_rng(3).normal(0, 2, 240)
+    found = distribution(values.tolist())
+    assert 16 <= found.bins_for(200) < 40
+    assert found.bins_for(12) == 12 and found.bins_for(30) <= 30
+    many = distribution(np.random.default_rng(3).normal(0, 2, 200_000).tolist())
+    assert many.bins_for(120) == 120
+    assert distribution([1.0]).bins_for(80) == 80 and distribution([1.0] * 9).bins_for(80) == 80
+
+
+@pytest.mark.asyncio
+async def test_few_images_are_no_comb(tmp_path: Path) -> None:
+    async with calibrating(sound_store(tmp_path / "s", images=240).path, (200, 50)) as (pilot, screen):
+        await open_first(pilot, screen)
+        shown = screen.query_one(Histogram)
+        heights = shown.heights()
+        turns = [after - before for before, after in pairwise(heights) if after != before]
+        assert len(heights) == shown.size.width > 100
+        assert len(turns) < 45, "as many steps as bins, not as columns"
+        lines = screen.panel.lines
+        assert lines is not None and max(heights) == 1.0
+        column = shown.column_of(lines.found.low)
+        assert column == 0 and heights[0] > 0 and heights[-1] > 0
+
+
+@pytest.mark.asyncio
+async def test_center_and_scale_stand_where_there_is_room_and_what_is_left_out_is_told(
+    tmp_path: Path,
+) -> None:
+    store = moon_store(tmp_path / "s", images=20)
+    async with calibrating(store, (200, 50)) as (_, screen):
+        head = lines_of(screen.table)[0].split()
+        assert "center" in head and "scale" in head
+        await until(lambda: "1 derived attribute left out" in lines_of(screen.status)[-1], "what is left out")
+
+
+def test_center_and_scale_are_those_of_the_fit() -> None:
+    cells = dict.fromkeys(COLUMNS, "-")
+    rows = table_rows([{"cells": cells, "center": 25.53, "scale": 1.5}, {"cells": cells, "center": None}])
+    assert [row[-2:] for row in rows] == [("25.5", "1.5"), ("-", "-")]

@@ -359,3 +359,19 @@ def test_importing_the_language_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        ("state = ", ("'ok'", "'unreadable'", "'missing'")),
+        ("earth and state != ", ("'ok'", "'unreadable'", "'missing'")),
+        ("state in (", ("'ok'", "'unreadable'", "'missing'")),
+        ("source = ", ("'file'", "'import'")),
+        ("path = ", ()),
+        ("state = 'ok' and path = ", ()),
+    ],
+)
+def test_values_of_columns_that_have_few_are_offered(before: str, wanted: tuple[str, ...]) -> None:
+    options = complete(before, CODES).options
+    assert tuple(option for option in options if option.startswith("'")) == wanted

@@ -247,3 +247,21 @@ async def test_starting_a_job(store: Path) -> None:
         await pilot.pause()
         await pilot.press(*"rm -rf", "enter")
         await until(lambda: screen.status.kind == "bad", "a refusal")
+
+
+@pytest.mark.asyncio
+async def test_jobs_take_the_rows_that_they_need(store: Path) -> None:
+    records = [replace(RECORD, id=str(n), command=("tag", f"a{n}"), state="done") for n in range(9)]
+    async with opened(store, (80, 24)) as (pilot, screen):
+        await until(lambda: screen._plan is not None, "the plan")
+        screen.jobs_changed(records)
+        await until(lambda: screen.table.count == 9, "the jobs")
+        await pilot.press("f")
+        await until(lambda: screen.below.count == 1 and screen.table.size.height == 10, "all of the jobs")
+        shown = lines(screen.table)
+        assert all(f"tag a{number}" in "\n".join(shown) for number in range(9))
+        assert "began" in shown[0] and "01-01 10:15" in shown[1]
+        await pilot.resize_terminal(80, 11)
+        await until(lambda: 2 < screen.table.size.height < 9, "less room")
+        await pilot.resize_terminal(80, 40)
+        await until(lambda: screen.table.size.height == 10, "room again")

@@ -12,7 +12,7 @@ from colonnade.tui.amounts import count_of
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
 
-__all__ = ["HEADINGS", "Pace", "Paces", "bar", "duration", "headline", "job_row", "outcome_rows"]
+__all__ = ["HEADINGS", "Pace", "Paces", "bar", "duration", "headline", "job_row", "meter", "outcome_rows"]
 
 HEADINGS = ("id", "state", "command", "phase", "progress", "count", "rate", "left", "began")
 """What a row holds; the id is not shown. `left` is the time left of the phase or, of what ended, the time it took."""
@@ -87,6 +87,18 @@ def job_row(record: JobRecord, pace: Pace | None) -> tuple[str, ...]:
     progress = bar(record.done, total) if running and total else ""
     command = " ".join(record.command)
     return record.id, record.state, command, phase, progress, shown, rate, left, _clock(record.started)
+
+
+def meter(running: Sequence[JobRecord]) -> str:
+    """How far the first of the running jobs is, in a few words with a figure, and how many more there are."""
+    first = running[0]
+    if first.total:
+        figure = f"{100 * first.done // first.total} %"
+    else:
+        figure = f"{first.done:,}" if first.done else duration(first.seconds)
+    name = " ".join(first.command[:1])[:24]
+    more = f" +{len(running) - 1}" if len(running) > 1 else ""
+    return f"{' '.join(word for word in (f'{name}:', first.phase, figure) if word)}{more}  {{app.help:?}} keys"
 
 
 def bar(done: int, total: int, width: int = 10) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["LOG_4", "Axis", "Distribution"]
 
 LOG_4 = math.log(4)
+_LEAST_BINS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,17 @@ class Distribution:
             0
         ].tolist()
         return counts
+
+    def bins_for(self, width: int) -> int:
+        """How many bins tell something: by Freedman and Diaconis, at least 16 and at most one for each column."""
+        count = len(self.values)
+        if count < 2 or width <= _LEAST_BINS:
+            return max(1, width)
+        spread = float(self.values[(3 * count) // 4] - self.values[count // 4])
+        if spread <= 0:
+            return width
+        wanted = (self.high - self.low) * count ** (1 / 3) / (2 * spread)
+        return min(width, max(_LEAST_BINS, math.ceil(min(wanted, width))))
 
     def step(self) -> float:
         """A hundredth of the width of the distribution: what one key moves a line by."""

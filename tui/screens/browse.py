@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import events
 from textual.widget import Widget
 
+from colonnade.tui.job_rows import meter
 from colonnade.tui.keys import action
 from colonnade.tui.screens.browse_actions import BrowseActions
 
@@ -89,10 +90,7 @@ class BrowseScreen(BrowseActions):
                 told(f"{' '.join(record.command)} {record.state}{said}")
         self._jobs_told = {record.id: record.state for record in records}
         if running:
-            first = running[0]
-            share = f" {100 * first.done // first.total} %" if first.total else ""
-            more = f" and {len(running) - 1} more" if len(running) > 1 else ""
-            self.hint(f"{' '.join(first.command)[:24]}: {first.phase}{share}{more}  ? keys")
+            self.hint(meter(running))
         else:
             self.hint("? keys  : actions  q quit")
 

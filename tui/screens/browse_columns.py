@@ -10,9 +10,10 @@ from colonnade.tui.widgets.table_source import Column
 
 if TYPE_CHECKING:
     from colonnade.tui.session_hits import Hits
+    from colonnade.tui.session_model import Overview
     from colonnade.tui.session_ranked import Ranked
 
-__all__ = ["result_columns", "shown_sort"]
+__all__ = ["found_words", "result_columns", "shown_sort"]
 
 _WIDTHS = {
     "DOUBLE": 6,
@@ -47,6 +48,15 @@ def result_columns(hits: Hits | Ranked) -> tuple[Column, ...]:
             )
         )
     return tuple(columns)
+
+
+def found_words(hits: Hits, overview: Overview | None) -> str:
+    """How many there are and how fast; of all images, how many are left out, for they cannot be read or are gone."""
+    left = 0 if overview is None or hits.text or overview.ok != hits.count else overview.images - overview.ok
+    if overview is None or not left:
+        return f"{hits.count:,} hits  {1000 * hits.seconds:,.0f} ms"
+    words = {overview.unreadable: "not readable", overview.missing: "gone"}
+    return f"{hits.count:,} hits  {left:,} {words.get(left, 'not readable or gone')}"
 
 
 def _decimal(value: Any) -> str | Cell:

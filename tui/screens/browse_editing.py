@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from colonnade.tui.keys import action
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["EditScreen"]
 
 _TYPING_SECONDS = 0.06
+
+
+def _opens(before: str, options: Sequence[str]) -> bool:
+    """Whether one of few words is due here: a value, a set, a named query."""
+    return before.endswith(("(", "@")) or (bool(options) and options[0].startswith("'"))
 
 
 class EditScreen(QueryScreen):
@@ -68,14 +73,15 @@ class EditScreen(QueryScreen):
             in_word = False
             if offered is not None and position is not None and self.line.is_typing:
                 self.line.refill(offered.start, offered.options)
-                in_word = bool(offered.options) and offered.start < position
+                in_word = offered.start < position or _opens(text[:position], offered.options)
+                in_word = in_word and bool(offered.options)
             if checked is None or checked.ok:
                 self.line.clear_fault()
                 if session.query != text.strip():
                     self._earlier = [*self._earlier[-99:], session.query]
                     session.query = text.strip()
                     self.find(keep=True)
-            elif in_word and offered is not None and checked.position >= offered.start:
+            elif in_word and offered is not None and checked.position >= len(text[: offered.start].rstrip()):
                 self.line.clear_fault()  # a word that is being typed is no fault yet
             else:
                 self.line.fault(checked.message, checked.position)

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen, one_line
-from colonnade.tui.screens.browse_columns import result_columns, shown_sort
+from colonnade.tui.screens.browse_columns import found_words, result_columns, shown_sort
 from colonnade.tui.session_damage import ADVICE
 from colonnade.tui.widgets.attribute_list import AttributeList
 from colonnade.tui.widgets.query_line import QueryLine
@@ -171,7 +171,7 @@ class QueryScreen(BaseScreen):
         self.table.empty = _NOTHING
         self.line.clear_fault()
         self.line.instead(None)
-        self.line.result(f"{hits.count:,} hits  {1000 * hits.seconds:,.0f} ms")
+        self.line.result(found_words(hits, self.colonnade.overview))
         self.table.show(hits, result_columns(hits), row=row, sort=shown_sort(hits.sort))
         self._show_conditions()
         if hits.warnings:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from colonnade.tui.amounts import count_of
 from colonnade.tui.widgets.window_table import Cell, Column
 
-__all__ = ["NARROW", "WIDE", "sorted_rows", "table_rows"]
+__all__ = ["NARROW", "WIDE", "left_out_words", "sorted_rows", "table_rows"]
 
 _CELLS = (
     "attribute", "min", "mean", "max", "std", "histogram", "method", "cut", "accepted", "tentative", "labels",
-    "precision", "recall", "drift", "state", "note",
+    "precision", "recall", "drift", "state", "note", "center", "scale",
 )  # fmt: skip
 _KEYS = {"attribute": "code", "min": "min", "cut": "cut"}
-_NUMBERS = {"min", "mean", "max", "std", "cut", "accepted", "tentative", "labels", "drift"}
+_NUMBERS = {"min", "mean", "max", "std", "cut", "accepted", "tentative", "labels", "drift", "center", "scale"}
 
 
 def _state(value: Any) -> Cell:
@@ -43,6 +44,8 @@ _ALL = {
     "max": _column("max", 6),
     "std": _column("std", 5),
     "histogram": _column("histogram", 16),
+    "center": _column("center", 6),
+    "scale": _column("scale", 5),
     "method": _column("method", 16),
     "cut": _column("cut", 6),
     "accepted": _column("accepted", 9),
@@ -74,7 +77,22 @@ NARROW = tuple(_ALL[name] for name in (*_FIRST, *(name for name in _ALL if name 
 
 def table_rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The rows of the table, from `session.calibration_table`."""
-    return [tuple(str(row["cells"][name]) for name in _CELLS) for row in found]
+    return [tuple(_text(row, name) for name in _CELLS) for row in found]
+
+
+def _text(row: dict[str, Any], name: str) -> str:
+    """A cell; center and scale are those of the logits, which an axis of its own does not have."""
+    if name not in ("center", "scale"):
+        return str(row["cells"][name])
+    value = row.get(name)
+    return "-" if value is None else f"{value:.1f}"
+
+
+def left_out_words(derived: int) -> str:
+    """What the table does not hold."""
+    if not derived:
+        return ""
+    return f"{count_of(derived, 'derived attribute')} left out: no cut of {'their' if derived > 1 else 'its'} own"
 
 
 def sorted_rows(found: Sequence[dict[str, Any]], sort: tuple[str, bool] | None) -> list[dict[str, Any]]:

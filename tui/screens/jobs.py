@@ -27,6 +27,8 @@ __all__ = ["JobsScreen"]
 View = Literal["plan", "files", "log"]
 
 _LOG_LINES = 5_000
+_LEAST_SHARED = 8
+"""Lines of the two tables together, below which they have half each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class JobsScreen(BaseScreen):
         self._view: View = "plan"
         self._shown: tuple[str, tuple[Any, ...]] = ("", ())
         self._here: str | None = None
+        self._table_height: int | str = ""
 
     def compose_body(self) -> ComposeResult:
         yield WindowTable(JOBS, id="jobs", empty="no job has run yet: r does what is stale, s starts one")
@@ -151,6 +154,20 @@ class JobsScreen(BaseScreen):
 
     # below them
 
+    def on_resize(self) -> None:
+        self._share_rows()
+
+    def _share_rows(self) -> None:
+        """The table takes the rows of its jobs, as far as what stands below has at least half or needs less."""
+        about = len(self.query_one("#about", TextLines).lines)
+        room = self.size.height - 2 - about
+        needed = max(1, self.table.count) + 1
+        wanted = min(needed, max(room // 2, room - self.below.count - self.below.heading), max(3, room - 1))
+        height = wanted if room >= _LEAST_SHARED else "1fr"
+        if self._table_height != height:
+            self._table_height = height
+            self.table.styles.height = height
+
     def action_view(self, view: View) -> None:
         self._view = view
         if view == "plan":
@@ -201,6 +218,7 @@ class JobsScreen(BaseScreen):
         lines = wrap(about, max(20, self.size.width - 2), max_lines=4, subsequent_indent="  ")
         self.query_one("#about", TextLines).show(tuple(f" {line}" for line in lines))
         if (what, tuple(rows)) == self._shown:
+            self._share_rows()
             return
         same = what == self._shown[0]
         at_end = self.below.cursor >= self.below.count - 1
@@ -210,6 +228,7 @@ class JobsScreen(BaseScreen):
             self.below.show(ListSource(rows), keep=True, columns=columns)
         else:
             self.below.show(ListSource(rows), row=len(rows) - 1 if end else 0, columns=columns)
+        self._share_rows()
 
     # what is stale
 

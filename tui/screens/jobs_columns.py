@@ -28,11 +28,11 @@ def _state(value: Any) -> Cell:
 JOBS = (
     Column("state", "state", 13, render=_state, index=1, sortable=False),
     Column("command", "command", index=2, sortable=False),
-    Column("progress", "progress", 14, index=4, sortable=False),
     Column("count", "done", 13, "right", index=5, sortable=False),
-    Column("rate", "rate", 9, "right", index=6, sortable=False),
     Column("left", "left/took", 9, "right", index=7, sortable=False),
     Column("began", "began", 11, "right", index=8, sortable=False),
+    Column("progress", "progress", 14, index=4, sortable=False),
+    Column("rate", "rate", 9, "right", index=6, sortable=False),
     Column("phase", "phase", 10, index=3, sortable=False),
 )
 LINES = (Column("line", "", index=0, sortable=False),)

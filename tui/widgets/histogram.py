@@ -71,10 +71,11 @@ class Histogram(Widget):
             return []
         key = (lines.found, width, self._logarithmic)
         if self._bars[0] != key:
-            bins = lines.bins(width)
+            count = lines.found.bins_for(width)  # of few images, a bar for each column would be a comb
+            bins = lines.bins(count)
             scaled = [math.log1p(count) if self._logarithmic else float(count) for count in bins]
             top = max(scaled) or 1.0
-            self._bars = (key, [value / top for value in scaled])
+            self._bars = (key, [scaled[column * count // width] / top for column in range(width)])
         return self._bars[1]
 
     def render_line(self, y: int) -> Strip:
