@@ -46,6 +46,8 @@ async def test_every_theme_draws(tmp_path: Path, name: str) -> None:
         assert app.theme == THEME_NAMES[name]
         for _ in THEME_NAMES:
             await pilot.press("ctrl+t")
+            said = app.base_screen.status.message.removeprefix("theme: ")
+            assert THEME_NAMES[said] == app.theme, "by the name that the configuration has for it"
         assert app.theme == THEME_NAMES[name]
 
 

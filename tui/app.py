@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ColonnadeApp"]
 
+_TOLD = 6
+"""So many faults of the configuration are told at once."""
+
 
 def _count_words(overview: Overview) -> str:
     """How many images there are; of how many, where some cannot be read or are gone, which queries do not find."""
@@ -94,6 +97,8 @@ class ColonnadeApp(App[None]):
         self.trouble = ""
         """Why the store cannot be opened, and what to do."""
         self.frames = FrameKeeper()
+        self.problems: tuple[str, ...] = ()
+        """What is wrong with the configuration, a line each."""
         self.typeahead = TypeAhead(self, super().on_event)
         self.jobs: tuple[JobRecord, ...] = ()
         self.picture_protocol: PictureProtocol | None = None
@@ -117,10 +122,30 @@ class ColonnadeApp(App[None]):
     def _after_first_frame(self) -> None:
         gc.freeze()
         gc.enable()
-        for problem in self.configuration.problems[:1]:
-            self.base_screen.warn(problem)
+        self._check_configuration()
         if self.current_mode != FIRST_RUN.name:
             self.open_session()
+
+    def _check_configuration(self) -> None:
+        """Tell all that is wrong with the user's file; which actions there are, the screens' modules know."""
+        configuration = self.configuration
+        self._tell_problems(())
+        if configuration.keys:
+            from colonnade.tui.key_problems import key_problems
+
+            work = partial(key_problems, configuration.keys)
+            self.base_screen.background("configuration", work, self._tell_problems)
+
+    def _tell_problems(self, of_keys: tuple[str, ...]) -> None:
+        problems = (*self.configuration.problems, *of_keys)
+        if problems != self.problems:
+            self.problems = problems
+            more = (
+                f"; and {len(problems) - _TOLD} more: at the end of {{app.help:?}}"
+                if len(problems) > _TOLD
+                else ""
+            )
+            self.base_screen.status.lead(f"{self.configuration.path}: {'; '.join(problems[:_TOLD])}{more}")
 
     def open_session(self) -> None:
         """Open the store in a thread and tell the screens; comes after the first frame."""
@@ -247,9 +272,11 @@ class ColonnadeApp(App[None]):
         open_palette(self.base_screen)
 
     def action_next_theme(self) -> None:
-        names = list(THEME_NAMES.values())
-        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
-        self.base_screen.say(f"colours: {self.theme}")
+        names = list(THEME_NAMES)
+        shown = next((place for place, name in enumerate(names) if THEME_NAMES[name] == self.theme), -1)
+        chosen = names[(shown + 1) % len(names)]
+        self.theme = THEME_NAMES[chosen]
+        self.base_screen.say(f"theme: {chosen}")
 
     def on_resize(self) -> None:
         """Resized and back, faster than it was noticed, a terminal has lost what it showed."""

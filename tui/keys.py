@@ -17,11 +17,20 @@ from textual.binding import Binding
 
 from colonnade.tui.picture_protocol import SETTINGS, Setting
 
-__all__ = ["Configuration", "action", "clashes", "configuration_path", "key_text", "read_configuration"]
+__all__ = [
+    "Configuration",
+    "action",
+    "clashes",
+    "configuration_path",
+    "key_text",
+    "read_configuration",
+    "with_keys",
+]
 
 THEMES = ("auto", "dark", "light", "16-dark", "16-light")
 _MAX_BYTES = 64 * 1024
 _KEY = re.compile(r"((ctrl|alt|shift|super)\+)*([a-z0-9_]+|[^\s\w])", re.IGNORECASE)
+_TOKEN = re.compile(r"\{([a-z_]+\.[a-z0-9_]+):([^{}]+)\}")
 _PLAIN = {
     "left": "←",
     "right": "→",
@@ -60,6 +69,8 @@ class Configuration:
     """Identity of a binding -> its keys, separated by commas."""
     problems: tuple[str, ...] = ()
     """What is wrong with the file, a line each; what is right of it still holds."""
+    path: str = ""
+    """The file that was read."""
 
 
 def action(identity: str, keys: str, name: str, description: str, *, priority: bool = False) -> Binding:
@@ -91,15 +102,15 @@ def read_configuration(path: Path) -> Configuration:
         with path.open("rb") as file:
             source = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        return Configuration(problems=(f"{path}: {error.strerror}",))
+        return Configuration(problems=(str(error.strerror),), path=str(path))
     if len(source) > _MAX_BYTES:
-        return Configuration(problems=(f"{path}: more than {_MAX_BYTES // 1024} KiB; ignored",))
+        return Configuration(problems=(f"more than {_MAX_BYTES // 1024} KiB; ignored",), path=str(path))
     import tomllib
 
     try:
         document = tomllib.loads(source.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Configuration(problems=(f"{path}: {error}; ignored",))
+        return Configuration(problems=(f"{' '.join(str(error).split())}; ignored",), path=str(path))
     return _configuration(document, path)
 
 
@@ -112,25 +123,25 @@ def _configuration(document: Mapping[str, object], path: Path) -> Configuration:
         if value in choices:
             chosen[name] = str(value)
         else:
-            problems.append(f"{path}: {name} is one of {', '.join(choices)}")
+            problems.append(f"{name} is one of {', '.join(choices)}")
     mouse = document.get("mouse", True)
     if not isinstance(mouse, bool):
-        problems.append(f"{path}: mouse is true or false")
+        problems.append("mouse is true or false")
         mouse = True
     keys = document.get("keys", {})
     if not isinstance(keys, dict):
-        problems.append(f"{path}: [keys] is a table")
+        problems.append("[keys] is a table")
         keys = {}
     overridden: dict[str, str] = {}
     for identity, value in keys.items():
         if isinstance(value, str) and value and all(_KEY.fullmatch(key.strip()) for key in value.split(",")):
             overridden[identity] = value
         else:
-            problems.append(f"{path}: keys.{identity} is not a key such as 'm' or 'ctrl+x,f2'")
-    for name in document.keys() - {"theme", "pictures", "mouse", "keys"}:
-        problems.append(f"{path}: no setting is called {name}")
+            problems.append(f"keys.{identity} is not a key such as 'm' or 'ctrl+x,f2'")
+    for name in sorted(document.keys() - {"theme", "pictures", "mouse", "keys"}):
+        problems.append(f"no setting is called {name}")
     return Configuration(
-        chosen["theme"], cast(Setting, chosen["pictures"]), mouse, overridden, tuple(problems)
+        chosen["theme"], cast(Setting, chosen["pictures"]), mouse, overridden, tuple(problems), str(path)
     )
 
 
@@ -146,6 +157,16 @@ def clashes(bindings: Iterable[Binding], overridden: Mapping[str, str]) -> list[
                 found.append(f"{key_text(key)} is both {owners[key]} and {identity}")
             owners.setdefault(key, identity)
     return found
+
+
+def with_keys(text: str, overridden: Mapping[str, str]) -> str:
+    """A text in which each `{IDENTITY:KEY}` is the first key in force of an action; KEY is what holds by default."""
+
+    def in_force(found: re.Match[str]) -> str:
+        keys = overridden.get(found[1], "")
+        return key_text(keys).partition(" ")[0] or found[2]
+
+    return _TOKEN.sub(in_force, text) if "{" in text else text
 
 
 def key_text(keys: str) -> str:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from colonnade.tui.job_rows import meter
 from colonnade.tui.keys import action
 from colonnade.tui.screens.browse_actions import BrowseActions
+from colonnade.tui.widgets.status_line import STANDARD_HINT
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
@@ -92,7 +93,7 @@ class BrowseScreen(BrowseActions):
         if running:
             self.hint(meter(running))
         else:
-            self.hint("? keys  : actions  q quit")
+            self.hint(STANDARD_HINT)
 
     def _panel(self, name: str) -> Widget | None:
         """A panel that is made when it is first needed; its module, with all of pictures, is imported then."""

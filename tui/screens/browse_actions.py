@@ -51,7 +51,7 @@ class BrowseActions(EditScreen):
         self.table.redraw(row)
         if self.table.has_focus:
             self.table.go_to(row + 1)
-        self.say(f"{len(self.session.marks):,} marked; M saves them as a set")
+        self.say(f"{len(self.session.marks):,} marked; {{browse.marks:M}} saves them as a set")
 
     def action_unmark(self) -> None:
         count = len(self.session.marks)
@@ -62,7 +62,7 @@ class BrowseActions(EditScreen):
     def action_save_marks(self) -> None:
         marks = sorted(self.session.marks)
         if not marks:
-            self.say("no image is marked; m marks one")
+            self.say("no image is marked; {browse.mark:m} marks one")
             return
 
         def save(name: str) -> None:

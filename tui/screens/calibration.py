@@ -20,8 +20,11 @@ __all__ = ["CalibrationScreen"]
 
 _REST_S = 0.12
 _REVIEWED = 12
-_TABLE_HINT = "enter opens  r review  ? keys"
-_LINES_HINT = "← → move  tab other line  r review  ? keys"
+_TABLE_HINT = "enter opens  {calibration.review:r} review  {app.help:?} keys"
+_LINES_HINT = (
+    "{line.left:←} {line.right:→} move  {line.other:tab} other line  {calibration.review:r} review"
+    "  {app.help:?} keys"
+)
 
 
 class CalibrationScreen(CalibrationChanges):

@@ -88,7 +88,7 @@ class FirstRunScreen(BaseScreen):
         return self.query_one("#steps", WindowTable)
 
     def on_mount(self) -> None:
-        self.hint("enter changes a row  r runs it  q quits")
+        self.hint("enter changes a row  {first_run.go:r} runs it  {app.quit:q} quits")
         self.table.focus()
         self._fill()
 
@@ -210,7 +210,7 @@ class FirstRunScreen(BaseScreen):
 
     def action_go(self) -> None:
         if self._busy:
-            self.say("it runs; b opens Browse meanwhile")
+            self.say("it runs; {first_run.browse:b} opens Browse meanwhile")
         elif not self.roots:
             self.warn("first name a folder of images: enter on the first row")
         elif self._made:

@@ -94,7 +94,7 @@ class JobsScreen(BaseScreen):
         self.call_after_refresh(self.get_ready)
 
     def session_ready(self) -> None:
-        self.hint("r runs what is stale  s starts  ? keys")
+        self.hint("{jobs.run_plan:r} runs what is stale  {jobs.start:s} starts  {app.help:?} keys")
         self.background("jobs", self.session.jobs, self._show_records)
         self._make_plan(look=False)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MapScreen"]
 
+_HINT = "{map.crowd:n} crowd  {map.nearer:+} {map.farther:-} zoom  {map.rectangle:r} lasso  {app.help:?} keys"
+
 _COLOURINGS: tuple[Colouring, ...] = ("density", "attribute", "query")
 _ZOOM = 1.5
 _FAR_X, _FAR_Y = 8, 4
@@ -63,7 +65,7 @@ class MapScreen(MapChoosing):
 
     def session_ready(self) -> None:
         self._look = replace(self._look, attribute=self.session.attribute, query=self.session.query)
-        self.hint("n crowd  + - zoom  r lasso  ? keys")
+        self.hint(_HINT)
         self.globe.tell("reading the map ...")
         self.load()
 

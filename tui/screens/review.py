@@ -21,8 +21,14 @@ __all__ = ["ReviewScreen"]
 
 _DOUBT = "your other answers speak against it; what you say now stands"
 _IMPORTED = "imported: the picture's file is not known here"
-_ONE_HINT = "y yes  n no  u unsure  b back  g page  ? keys"
-_PAGE_HINT = "space yes/no  u unsure  ^S saves the page  g one  ? keys"
+_ONE_HINT = (
+    "{review.yes:y} yes  {review.no:n} no  {review.unsure:u} unsure  {review.back:b} back  {review.page:g} page"
+    "  {app.help:?} keys"
+)
+_PAGE_HINT = (
+    "{grid.toggle:space} yes/no  {review.unsure:u} unsure  {review.save:^S} saves the page  {review.page:g} one"
+    "  {app.help:?} keys"
+)
 
 
 class ReviewScreen(ReviewPaging):
@@ -191,7 +197,7 @@ class ReviewScreen(ReviewPaging):
 
     def action_before(self) -> None:
         if self.has_class("-page"):
-            self.say("b goes back from picture to picture; g shows one")
+            self.say("{review.back:b} goes back from picture to picture; {review.page:g} shows one")
         elif self._asking is not None and not self._busy and self._asked is not None:
             self._busy = True
             self.background(
@@ -210,7 +216,7 @@ class ReviewScreen(ReviewPaging):
 
     def action_page(self) -> None:
         if self._asking is None:
-            self.warn("no attribute is chosen: c chooses one")
+            self.warn("no attribute is chosen: {review.choose:c} chooses one")
             return
         self._large = None
         self.remove_class("-large")

@@ -148,7 +148,7 @@ class ReviewGoing(BaseScreen):
     def _fitted(self, done: Done) -> None:
         self._tried = False
         self.tell_change(done.words)
-        self.say("saved; Calibration (3) shows the line")
+        self.say("saved; Calibration ({app.calibration:3}) shows the line")
 
     def _not_fitted(self, error: Exception) -> None:
         self._tried = False

@@ -81,7 +81,7 @@ class SqlScreen(BaseScreen):
         self.call_after_refresh(self.get_ready)
 
     def session_ready(self) -> None:
-        self.hint("^J runs  tab completes  Esc results  ? keys")
+        self.hint("{sql.run:^J} runs  {sql_editor.complete:tab} completes  Esc results  {app.help:?} keys")
         path = self.session.path
         self._sql = SqlConsole(path)
         self.editor.completer = lambda text, cursor: complete(text, cursor, self._names)

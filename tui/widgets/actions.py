@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from colonnade.tui.screens.base import BaseScreen
 
-__all__ = ["Action", "actions_elsewhere", "actions_of", "all_bindings", "node_with", "own_first"]
+__all__ = [
+    "Action",
+    "actions_elsewhere",
+    "actions_of",
+    "all_bindings",
+    "bindings_of",
+    "node_classes",
+    "node_with",
+    "own_first",
+]
 
 _MOVEMENT = ("table", "grid")
 _EVERYWHERE = (*_MOVEMENT, "app")
@@ -85,7 +94,7 @@ def actions_of(screen: BaseScreen, focused: Widget | None) -> list[Action]:
     found: dict[str, Action] = {}
     overridden = dict(screen.app._keymap)
     for node in nodes:
-        for binding in _bindings_of(type(node)):
+        for binding in bindings_of(type(node)):
             identity = binding.id or ""
             if identity not in found:
                 found[identity] = _action(binding, node, overridden)
@@ -107,8 +116,6 @@ def actions_elsewhere(screen: BaseScreen, here: Iterable[Action]) -> list[Action
 
 def all_bindings() -> list[Binding]:
     """Every binding of the app; imports its screens."""
-    from textual.dom import DOMNode
-
     from colonnade.tui.screens.registry import FIRST_RUN, SCREENS, screen_class
 
     for entry in (*SCREENS, FIRST_RUN):
@@ -117,20 +124,31 @@ def all_bindings() -> list[Binding]:
     for module in _LATE:
         import_module(f"colonnade.tui.{module}")
     found: dict[str, Binding] = {}
-    kinds: list[type[DOMNode]] = [DOMNode]
-    while kinds:
-        kind = kinds.pop()
-        kinds += kind.__subclasses__()
-        for binding in _bindings_of(kind):
+    for kind in node_classes():
+        for binding in bindings_of(kind):
             found.setdefault(binding.id or "", binding)
     return list(found.values())
+
+
+def node_classes() -> list[type[DOMNode]]:
+    """The app's own classes of widgets and screens that are imported, and the app's."""
+    from textual.dom import DOMNode
+
+    found: list[type[DOMNode]] = []
+    kinds = [DOMNode]
+    while kinds:
+        kind = kinds.pop()
+        kinds += [one for one in kind.__subclasses__() if one not in found]
+        if kind.__module__.startswith("colonnade."):
+            found.append(kind)
+    return found
 
 
 def node_with(screen: BaseScreen, identity: str) -> DOMNode | None:
     """What of a screen does an action now: the screen itself, or a widget that is in view."""
     nodes: list[DOMNode] = [screen, *screen.query("*").results()]
     for node in nodes:
-        if any(binding.id == identity for binding in _bindings_of(type(node))) and _in_view(node):
+        if any(binding.id == identity for binding in bindings_of(type(node))) and _in_view(node):
             return node
     return None
 
@@ -143,7 +161,7 @@ def _in_view(node: DOMNode) -> bool:
     return isinstance(node, Screen) or (isinstance(node, Widget) and node.focusable and shown)
 
 
-def _bindings_of(kind: type[DOMNode]) -> Iterator[Binding]:
+def bindings_of(kind: type[DOMNode]) -> Iterator[Binding]:
     """A class's bindings that have an identity, then those of its bases."""
     from textual.binding import Binding
 

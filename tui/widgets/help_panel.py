@@ -53,6 +53,7 @@ class HelpPanel(Vertical):
             *rows[:place],
             *((sign, words, "sign") for sign, words in screen.LEGEND),
             *rows[place:],
+            *(("!", problem, "config") for problem in screen.colonnade.problems),
         ]
         self._sort: tuple[str, bool] | None = None
         self._back = back

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from colonnade.tui.keys import action
+from colonnade.tui.keys import action, with_keys
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import fit, text_cells
 
@@ -25,7 +25,7 @@ __all__ = ["QueryLine"]
 
 _SIGN = "> "
 _SHOWN_OPTIONS = 40
-_EMPTY = "all images; i types a query"
+_EMPTY = "all images; {browse.query:i} types a query"
 
 
 class QueryLine(Widget):
@@ -211,7 +211,7 @@ class QueryLine(Widget):
     def _first_line(self) -> Strip:
         width = self.size.width
         style = self.rich_style
-        text, kind = (self._text, style) if self._text else (_EMPTY, self._style("dim"))
+        text, kind = (self._text, style) if self._text else (with_keys(_EMPTY, self.app._keymap), self._style("dim"))
         if self._instead is not None:
             text, kind = self._instead, self._style("result")
         right = self._result

@@ -9,11 +9,13 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
+from colonnade.tui.keys import with_keys
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import fit, text_cells
 
-__all__ = ["HeaderLine", "StatusLine"]
+__all__ = ["STANDARD_HINT", "HeaderLine", "StatusLine"]
 
+STANDARD_HINT = "{app.help:?} keys  {app.palette::} actions  {app.quit:q} quit"
 _SIGNS = {"": "", "warn": "! ", "bad": "!! "}
 _MOST_LINES = 5
 _NARROWEST = 20
@@ -53,7 +55,10 @@ class HeaderLine(Widget):
 
 
 class StatusLine(Widget):
-    """What was just said at the left, over several lines if it is long; a lasting hint at the right."""
+    """What was just said at the left, over several lines if it is long; a lasting hint at the right.
+
+    `{IDENTITY:KEY}` in what is said or hinted is the key in force of an action: see `with_keys`.
+    """
 
     DEFAULT_CSS = """
     StatusLine { height: 1; width: 1fr; dock: bottom; background: $panel; color: $foreground; }
@@ -66,13 +71,16 @@ class StatusLine(Widget):
         super().__init__()
         self.message = ""
         self.kind = ""
-        self._hint = "? keys  : actions  q quit"
+        self._hint = STANDARD_HINT
         self._standing = ""
+        self._lead = ""
         self._lines: tuple[str, ...] = ()
 
     def tell(self, text: str, kind: str = "") -> None:
         """Say something; `kind`: warn or bad, which is said by a sign, too."""
-        text = safe(text, limit=2000)
+        if self._lead:
+            text, kind = f"{self._lead} - {text}" if text else self._lead, kind or "warn"
+        text = safe(with_keys(text, self.app._keymap), limit=2000)
         if (text, kind) != (self.message, self.kind):
             self.message, self.kind = text, kind
             self._fold()
@@ -95,13 +103,20 @@ class StatusLine(Widget):
 
     def stand(self, text: str) -> None:
         """What the left shows while nothing was just said."""
-        text = safe(text, limit=2000)
+        text = safe(with_keys(text, self.app._keymap), limit=2000)
         if text != self._standing:
             self._standing = text
             self.refresh()
 
+    def lead(self, text: str) -> None:
+        """Warn of something that no other message takes the place of before the next key."""
+        said = self.message.removeprefix(self._lead).removeprefix(" - ") if self._lead else self.message
+        self._lead = text
+        self.tell(said, self.kind or "warn")
+
     def clear(self) -> None:
         """Take back what was said."""
+        self._lead = ""
         self.tell("")
 
     def hint(self, text: str) -> None:
@@ -120,7 +135,7 @@ class StatusLine(Widget):
             line = self._lines[y] if y < len(self._lines) else ""
             return Strip([Segment(fit(f" {line}", width), said)], width)
         left = f" {_SIGNS[self.kind]}{self.message}" if self.message else f" {self._standing}"
-        hint = safe(self._hint, limit=300)
+        hint = safe(with_keys(self._hint, self.app._keymap), limit=300)
         room = width - text_cells(left)
         right = hint + " " if text_cells(hint) + 3 <= room else ""
         size = width - text_cells(right)

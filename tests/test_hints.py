@@ -1,0 +1,108 @@
+"""Hints name the keys that are in force, and what is wrong with the configuration is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from app_driving import lines_of, moon_store, opened, until
+
+from colonnade.tui.keys import Configuration, key_text, read_configuration, with_keys
+from colonnade.tui.screens.browse import BrowseScreen
+from colonnade.tui.widgets.actions import all_bindings
+from colonnade.tui.widgets.help_panel import HelpPanel
+from colonnade.tui.widgets.query_line import QueryLine
+
+ROOT = Path(__file__).parents[1]
+TOKEN = re.compile(r"\{([a-z_]+\.[a-z0-9_]+):([^{}]+)\}")
+PLAIN = re.compile(
+    r"(HINT = |\.hint\().*[\"' ](\?|\^?[A-Za-z]) (keys|review|quits?|adds?|saves?|runs?|page)\b"
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return moon_store(tmp_path_factory.mktemp("m") / "s", images=30)
+
+
+def test_keys_in_a_text_are_those_in_force() -> None:
+    text = "{app.help:?} keys  {app.quit:q} quit, {not a key} {x:y}"
+    assert with_keys(text, {}) == "? keys  q quit, {not a key} {x:y}"
+    assert with_keys(text, {"app.quit": "f10,q"}) == "? keys  F10 quit, {not a key} {x:y}"
+
+
+def test_hints_name_the_keys_of_the_bindings() -> None:
+    keys = {binding.id: key_text(binding.key).split() for binding in all_bindings()}
+    groups = {(identity or "").split(".")[0] for identity in keys}
+    named = 0
+    for path in (ROOT / "tui").rglob("*.py"):
+        for identity, shown in TOKEN.findall(path.read_text()):
+            if identity.split(".")[0] not in groups:
+                continue  # a value in a text, with its format
+            named += 1
+            assert shown.lower() in [key.lower() for key in keys[identity]], f"{path.name}: {identity}"
+    assert named > 30
+
+
+def test_no_hint_has_a_key_of_its_own() -> None:
+    plain = [
+        f"{path.name}: {line.strip()}"
+        for path in (ROOT / "tui").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(
+            r"(_HINT = |\.hint\().*[\"' ](\?|\^?[A-Za-z]) (keys|review|quits?|adds?|saves?|runs?|page)\b",
+            line,
+        )
+    ]
+    assert not plain
+
+
+@pytest.mark.asyncio
+async def test_overridden_keys_stand_in_the_footer_and_in_messages(store: Path) -> None:
+    keys = {"app.quit": "f10", "browse.mark": "f6", "browse.marks": "f7", "browse.query": "f8"}
+    async with opened(store, configuration=Configuration(keys=keys)) as (pilot, app):
+        screen = app.screen
+        assert isinstance(screen, BrowseScreen)
+        await until(lambda: screen.table.values)
+        await pilot.press("down")
+        assert "F10 quit" in lines_of(screen.status)[0] and "q quit" not in lines_of(screen.status)[0]
+        assert "F8 types a query" in lines_of(screen.query_one(QueryLine))[0]
+        await pilot.press("f7")
+        assert "F6 marks one" in screen.status.message
+
+
+@pytest.mark.asyncio
+async def test_every_fault_of_the_file_is_told(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        'bogus = 1\ntheme = "pink"\n[keys]\n"browse.nothing" = "m"\n"app.quit" = "two words"\n"browse.mark" = "x"\n'
+    )
+    async with opened(store, (80, 24), read_configuration(path)) as (pilot, app):
+        screen = app.screen
+        await until(lambda: "browse.nothing" in app.base_screen.status.message, "told")
+        told = app.base_screen.status.message
+        assert "bogus" in told and "theme" in told and "app.quit" in told
+        assert "x is both browse.explain and browse.mark" in told
+        assert told.count(str(path)) == 1
+        await until(lambda: "embedded" in app.base_screen.status.message, "what else is to be said")
+        assert "bogus" in app.base_screen.status.message
+        await pilot.press("question_mark")
+        await until(lambda: screen.query(HelpPanel))
+        told = " ".join(words for _, words, group in screen.query_one(HelpPanel)._rows if group == "config")
+        assert all(
+            word in told for word in ("bogus", "theme", "app.quit", "browse.nothing", "browse.explain")
+        )
+
+
+@pytest.mark.asyncio
+async def test_a_sound_file_is_not_spoken_of(store: Path) -> None:
+    configuration = Configuration(
+        keys={"browse.mark": "f6", "vocabulary.mark": "x,f6", "vocabulary.remove": "f9"}
+    )
+    async with opened(store, configuration=configuration) as (pilot, app):
+        screen = app.screen
+        assert isinstance(screen, BrowseScreen)
+        await until(lambda: screen.table.values)
+        await pilot.pause(0.5)
+        assert "config" not in screen.status.message and not app.problems
