@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from colonnade.tui.keys import Configuration, key_text, read_configuration, with
 from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.widgets.actions import all_bindings
 from colonnade.tui.widgets.help_panel import HelpPanel
+from colonnade.tui.widgets.prompt import Prompt
 from colonnade.tui.widgets.query_line import QueryLine
 
 ROOT = Path(__file__).parents[1]
@@ -106,3 +108,24 @@ async def test_a_sound_file_is_not_spoken_of(store: Path) -> None:
         await until(lambda: screen.table.values)
         await pilot.pause(0.5)
         assert "config" not in screen.status.message and not app.problems
+
+
+@pytest.mark.asyncio
+async def test_what_was_done_stays_said_when_the_store_has_changed_by_it(tmp_path: Path) -> None:
+    async with opened(moon_store(tmp_path / "s", images=30)) as (pilot, app):
+        screen = app.screen
+        assert isinstance(screen, BrowseScreen)
+        await until(lambda: screen.table.values and screen.hits)
+        before = screen.session.snapshot
+        await pilot.press("m", "M")
+        await until(lambda: screen.query(Prompt))
+        await pilot.press(*"chosen", "enter")
+        await until(lambda: "in_set(chosen)" in screen.status.message, "saved")
+        await until(lambda: screen.hits and screen.hits.snapshot.number > before, "seen")
+        assert "in_set(chosen)" in screen.status.message
+        await pilot.press("down")
+        session = screen.session
+        await asyncio.to_thread(session.remove_set, "chosen")
+        await until(
+            lambda: "the store changed: snapshot" in screen.status.message, "a change that nobody spoke of"
+        )

@@ -98,7 +98,8 @@ class QueryScreen(BaseScreen):
         self.table.redraw()
 
     def snapshot_changed(self) -> None:
-        if self.hits is not None and self.hits.snapshot.number != self.session.snapshot:
+        moved = self.hits is not None and self.hits.snapshot.number != self.session.snapshot
+        if moved and not self.status.message:  # what was just done is better told by its own words
             self.say(f"the store changed: snapshot {self.session.snapshot}")
         self._read_attributes()
         self._read_states()
