@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from app_driving import lines_of, moon_store, opened, until
 
+from colonnade.tui.helper_errors import HelperError
 from colonnade.tui.keys import Configuration, key_text, read_configuration, with_keys
 from colonnade.tui.screens.browse import BrowseScreen
+from colonnade.tui.screens.calibration import CalibrationScreen
 from colonnade.tui.widgets.actions import all_bindings
 from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.prompt import Prompt
@@ -129,3 +131,31 @@ async def test_what_was_done_stays_said_when_the_store_has_changed_by_it(tmp_pat
         await until(
             lambda: "the store changed: snapshot" in screen.status.message, "a change that nobody spoke of"
         )
+
+
+@pytest.mark.asyncio
+async def test_no_key_is_without_an_answer_where_there_is_no_image(store: Path) -> None:
+    async with opened(store) as (pilot, app):
+        screen = app.screen
+        assert isinstance(screen, BrowseScreen)
+        await until(lambda: screen.table.values)
+        screen.change("earth and not earth")
+        await until(lambda: screen.table.count == 0, "no hit")
+        for key in ("x", "m", "s"):
+            await pilot.press("down", key)
+            assert "no image" in screen.status.message, key
+
+
+@pytest.mark.asyncio
+async def test_a_fit_that_cannot_be_had_is_no_failure(store: Path) -> None:
+    async with opened(store) as (_, app):
+        app.open_screen("calibration")
+        await until(lambda: app.base_screen.NAME == "calibration" and app.base_screen.is_ready)
+        screen = app.base_screen
+        assert isinstance(screen, CalibrationScreen)
+        screen._not_fitted(
+            "earth", HelperError("earth: auto cannot be had (the model brings its own)", "input")
+        )
+        assert (screen.status.kind, "auto cannot be had" in screen.status.message) == ("warn", True)
+        screen._not_fitted("earth", HelperError("the store is damaged", "store"))
+        assert screen.status.kind == "bad"

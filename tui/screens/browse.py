@@ -236,7 +236,7 @@ class BrowseScreen(BrowseActions):
 
         if (panel := self._explanation) is not None:
             self._close_explanation(panel)
-        elif self.table.values is not None:
+        elif not self.is_without_image():
             self.mount(ExplainPanel(id="explain"))
 
     def _read_explanation(self) -> None:

@@ -42,8 +42,14 @@ class BrowseActions(EditScreen):
 
     # marks and sets
 
-    def action_mark(self) -> None:
+    def is_without_image(self) -> bool:
+        """Whether no image is under the cursor, which is said."""
         if self.table.values is None:
+            self.say("no image is under the cursor")
+        return self.table.values is None
+
+    def action_mark(self) -> None:
+        if self.is_without_image() or self.table.values is None:
             return
         image = self.table.values[0]
         self.session.marks ^= {image}
@@ -133,7 +139,7 @@ class BrowseActions(EditScreen):
     # nearest images
 
     def action_similar(self) -> None:
-        if self.table.values is None:
+        if self.is_without_image() or self.table.values is None:
             return
         session, image = self.session, self.table.values[0]
         self.say("looking for similar images")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.browse_preview import ExplainPanel
 from colonnade.tui.screens.calibration_attribute import AttributePanel
 from colonnade.tui.screens.calibration_saving import Done, fit, save_lines, take_back
@@ -102,7 +102,10 @@ class CalibrationChanges(BaseScreen):
 
     def _not_fitted(self, code: str, error: Exception) -> None:
         self._tried = None
-        self.fail(error)
+        if getattr(error, "kind", "") == "input":  # nothing went wrong: the attribute or the model has no such fit
+            self.warn(one_line(error))
+        else:
+            self.fail(error)
 
     def _saved(self, done: Done, lines: CutLines | None = None) -> None:
         if lines is not None and self.panel.lines is lines:
