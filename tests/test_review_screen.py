@@ -103,7 +103,7 @@ def test_what_is_known_in_words() -> None:
     shares = {"value": 0.941, "low": 0.87, "high": 1.0}
     seen = {**STANDING, "audit": {"audited": 9, "precision": shares, "recall": None}}
     known, worth = standing_words(seen, audit=True)
-    assert "precision .94 (.87-1.00)  recall -" in known
+    assert "precision .94 (.87-1.00)  recall not known yet" in known
     assert worth == "one more label: precision's 90 % interval from 0.13 to about 0.25 wide"
     assert "f moves the cut" in done_words(STANDING, 20, exhausted=False)
     assert "two labels of each kind" in done_words({**STANDING, "ready": False}, 1, exhausted=True)
@@ -260,7 +260,8 @@ async def test_it_goes_where_a_label_is_worth_most_and_ends_with_a_fit(store: Pa
 @pytest.mark.asyncio
 async def test_it_says_what_stands_in_the_way_at_any_size(store: Path, tmp_path: Path) -> None:
     async with reviewing(store, attribute="both") as (pilot, screen):
-        await until(lambda: "by its rule" in screen.status.message, "a derived attribute")
+        await until(lambda: "by its rule; review earth, moon" in screen.status.message, "what it is made of")
+        assert "earth, moon" in str(screen.picture.reason)
         await pilot.press("c")
         await pilot.pause()
         await pilot.press("m", "o", "o", "enter")
@@ -289,3 +290,21 @@ async def test_a_store_that_cannot_be_written_is_shown_not_labelled(
         await pilot.press("u")
         assert "copy it to a place of your own" in screen.status.message
         assert labels(screen) == before
+
+
+@pytest.mark.asyncio
+async def test_at_80_columns_nothing_of_what_is_known_is_lost(store: Path) -> None:
+    shares = {"value": 0.941, "low": 0.87, "high": 0.99}
+    many = {"labels": 12_345, "yes": 5_000, "no": 7_345, "unsettled": 1_234, "disputed": 345}
+    audit = {"audited": 9, "precision": shares, "recall": shares}
+    standing = {**STANDING, **many, "audit": audit, "in_doubt": {"now": 123_456, "after_one_more": 123_400.0}}
+    async with reviewing(store) as (pilot, screen):
+        await asked(screen)
+        found = screen._asked
+        assert found is not None
+        screen._show(replace(found, standing=standing))
+        for size in ((80, 24), (60, 20), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            shown = " ".join(" ".join(lines_of(screen.query_one("#standing", TextLines))).split())
+            assert all(" ".join(line.split()) in shown for line in standing_words(standing, audit=False))

@@ -146,5 +146,6 @@ def _asked(found: dict[str, Any]) -> Asked:
 
 
 def _refuse_derived(session: Session, code: str) -> None:
-    if any(row.code == code and row.derived for row in session.attributes()):
-        raise InputError(f"{code}: follows from other attributes by its rule; review those it is made of")
+    made_of = session.made_of(code)
+    if made_of:
+        raise InputError(f"{code}: follows from others by its rule; review {', '.join(made_of)}")

@@ -17,7 +17,8 @@ def standing_words(standing: dict[str, Any], *, audit: bool) -> tuple[str, str]:
     parts += [f"{standing[name]:,} {name}" for name in ("unsettled", "disputed") if standing[name]]
     found = standing["audit"]
     if found["audited"]:
-        parts.append(f"precision {_interval(found['precision'])}  recall {_interval(found['recall'])}")
+        recall = _interval(found["recall"]) if found["recall"] else "not known yet"
+        parts.append(f"precision {_interval(found['precision'])}  recall {recall}")
     else:
         parts.append(
             "precision and recall: not known yet" if audit else "an audit (a) shows precision and recall"

@@ -96,6 +96,11 @@ class Reads(SessionBase):
                 )
         return tuple(rows)
 
+    def made_of(self, code: str) -> tuple[str, ...]:
+        """The attributes that a derived one follows from; none for others."""
+        derived = self._now().vocabulary.derived
+        return next((attribute.rule.codes for attribute in derived if attribute.code == code), ())
+
     def image_row(self, image_id: int) -> ImageRow:
         """One image.
 

@@ -43,8 +43,8 @@ class ReviewScreen(ReviewPaging):
     ReviewScreen.-page #picture { display: none; }
     ReviewScreen.-page.-large #picture { display: block; }
     ReviewScreen.-page.-large #page { display: none; }
-    ReviewScreen #standing { height: 2; }
-    ReviewScreen.-narrow #standing { height: 3; }
+    ReviewScreen #standing { height: auto; min-height: 2; max-height: 6; }
+    ReviewScreen.-narrow #standing { min-height: 3; }
     ReviewScreen #note { text-style: bold; }
     ReviewScreen.-flat #standing, ReviewScreen.-flat #name { display: none; }
     """
@@ -123,13 +123,20 @@ class ReviewScreen(ReviewPaging):
 
     def _show(self, asked: Asked) -> None:
         self._busy, self._asked, self._tried = False, asked, False
-        standing = standing_words(asked.standing, audit=self._asking is not None and self._asking.audit)
-        lines = [part for line in standing for part in wrap(line, max(20, self.size.width - 2))]
-        self.query_one("#standing", TextLines).show(tuple(f" {line}" for line in lines))
+        self._show_standing(asked)
         if self.has_class("-page"):
             self._show_page(asked)
         else:
             self._show_question(asked)
+
+    def _show_standing(self, asked: Asked) -> None:
+        standing = standing_words(asked.standing, audit=self._asking is not None and self._asking.audit)
+        lines = [part for line in standing for part in wrap(line, max(20, self.size.width - 2))]
+        self.query_one("#standing", TextLines).show(tuple(f" {line}" for line in lines))
+
+    def on_resize(self) -> None:
+        if self._asked is not None:
+            self._show_standing(self._asked)
 
     def _show_question(self, asked: Asked) -> None:
         question = self.question
