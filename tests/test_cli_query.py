@@ -185,6 +185,11 @@ def test_wrong_input_exits_3(store: Store) -> None:
         "",
     ]
     assert 'did you mean "diagram"' in fails(store, 3, "query", "diagrm")
+    assert fails(store, 3, "query", "earth and in_selection(map)", "--save", "mine").split("\n")[0] == (
+        "colonnade: a selection is known to the running app alone; save the selection as a set first, and write "
+        "in_set(NAME)"
+    )
+    assert not (store.path / "queries.yaml").exists()
     assert 'did you mean "path"' in fails(store, 3, "query", "earth", "--columns", "pth")
     assert "did you mean" in fails(store, 3, "query", "earth", "--sort", "erth")
     assert "no snapshot 99" in fails(store, 3, "query", "earth", "--at", "99")

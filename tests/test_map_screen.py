@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,14 @@ async def test_a_rectangle_becomes_a_query(store: Store) -> None:
         assert not one.app.screen.query(Input)
 
 
+def found(browse: BrowseScreen, ids: list[int]) -> bool:
+    return browse.hits is not None and browse.hits.ids() == ids
+
+
+def in_front(one: Shown, name: str) -> bool:
+    return one.app.current_mode == name and one.app.base_screen.is_ready
+
+
 async def lassoed(one: Shown, group: int, reach: tuple[int, int] = (5, 3)) -> None:
     """Take a group with a rectangle."""
     await one.at_group(group)
@@ -314,7 +323,7 @@ async def test_the_selection_is_seen_whatever_was_over_the_results(store: Store,
             await one.press("enter")
             await one.until(lambda: one.app.current_mode == "browse")
             ids = list(range(group, IMAGES, 3))
-            await one.until(lambda ids=ids: browse.hits is not None and browse.hits.ids() == ids)
+            await one.until(partial(found, browse, ids))
             assert not browse.query("#large")
             assert not browse.has_class("-large")
             await one.until(lambda: "in_selection(map)" in one.text and "20 hits" in one.text)
@@ -372,7 +381,7 @@ async def test_crowds_are_gone_through_by_the_names_on_the_screen(store: Store) 
         await one.press("plus", "n")  # at once: their names are not there yet
         assert one.screen.crowds is None
         await one.until(lambda: one.screen.status.message.startswith("crowd 1 of "))
-        one.screen._set_view(replace(one.screen.view, longitude=180.0, zoom=4.0))  # type: ignore[type-var]
+        one.screen._set_view(replace(one.screen.view, longitude=180.0, zoom=4.0))
         await one.until(lambda: one.screen.crowds == [])
         await one.press("n")
         assert one.screen.status.message == "no crowd is in view"
@@ -433,7 +442,7 @@ async def test_a_store_that_cannot_be_written(store: Store, monkeypatch: pytest.
         await one.until(lambda: browse.hits is not None and browse.hits.count == 20)
         for screen, keys in (("jobs", "sr"), ("vocabulary", "t")):
             one.app.open_screen(screen)
-            await one.until(lambda name=screen: one.app.current_mode == name and one.app.base_screen.is_ready)
+            await one.until(partial(in_front, one, screen))
             await one.until(lambda: one.app.base_screen.takes_keys)
             if screen == "vocabulary":
                 await one.until(lambda: one.app.base_screen.work is not None)  # type: ignore[attr-defined]

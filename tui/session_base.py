@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from colonnade.engine.vocabulary import Vocabulary
     from colonnade.tui.helper_client import HelperClient
-    from colonnade.tui.session_search import Names, Selected
+    from colonnade.tui.session_search import Names
+    from colonnade.tui.session_selection import Selected, Selection
 
 __all__ = ["SessionBase", "State"]
 
@@ -63,7 +64,7 @@ class SessionBase:
         self.attribute: str | None = None
         self.image: int | None = None
         self.marks: set[int] = set()
-        self._selected: dict[str, np.ndarray] = {}
+        self._selected: dict[str, Selection] = {}
         self._columns = Columns()
         self._lock = threading.RLock()
         self._closed = False
@@ -101,7 +102,9 @@ class SessionBase:
         """Keep images as `in_selection(name)`, in the place of earlier ones; in memory alone."""
         import numpy as np
 
-        self._selected[name] = np.unique(np.asarray(ids, dtype=np.int64))
+        from colonnade.tui.session_selection import Selection
+
+        self._selected[name] = Selection(np.unique(np.asarray(ids, dtype=np.int64)))
 
     def notice(self) -> bool:
         """Whether the store changed since it was last looked at; what comes next sees it as it is now.

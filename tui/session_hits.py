@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.snapshots import Snapshot
-    from colonnade.tui.session_search import Selected
+    from colonnade.tui.session_selection import Selected
 
 __all__ = ["BLOCK", "Hits", "Row"]
 

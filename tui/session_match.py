@@ -31,13 +31,14 @@ from colonnade.engine.query_fields import Field
 from colonnade.engine.query_sql import compile_query
 from colonnade.tui.session_arrays import Base, Floats
 from colonnade.tui.session_columns import Columns, file_key
+from colonnade.tui.session_selection import Selection, placed
 
 if TYPE_CHECKING:
     import numpy as np
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.snapshots import Snapshot
-    from colonnade.tui.session_search import Selected
+    from colonnade.tui.session_selection import Selected
 
 __all__ = ["Matcher", "names_state"]
 
@@ -109,7 +110,8 @@ class Matcher:
                 holds = statuses.accepted | statuses.tentative if tentative else statuses.accepted
                 return holds if wanted else np.greater(statuses.known, holds)
             case InSelection(name):
-                return self._selected(name) if wanted else ~self._selected(name)
+                found = self._selected(name)
+                return found if wanted else ~found
             case IsNull(Operand("confidence", name), negated):
                 known = self._columns.statuses(self._cursor, self._snapshot, name).known
                 return known if negated is wanted else np.logical_not(known)
@@ -137,12 +139,11 @@ class Matcher:
         import numpy as np
 
         chosen = self._selections[name]
-        ids = np.fromiter(chosen, np.int64, len(chosen)) if isinstance(chosen, frozenset) else chosen
-        found = self._all(False)
-        if len(self.base):
-            places, known = self.base.places(ids)
-            found[places[known]] = True
-        return found
+        if not isinstance(chosen, Selection):
+            return placed(chosen, self.base)
+        key = ("selected", chosen, self.base.key)
+        bits: np.ndarray = self._columns.get(key, lambda: np.packbits(placed(chosen, self.base)))
+        return np.unpackbits(bits, count=len(self.base)).view(bool)
 
     def _floats(self, operand: Operand) -> Floats:
         return self._columns.floats(self._cursor, self._snapshot, operand.kind, operand.name)

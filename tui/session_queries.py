@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from colonnade.engine.expression_completion import Completions
     from colonnade.tui.session_hits import Hits
     from colonnade.tui.session_model import Checked
-    from colonnade.tui.session_search import Searcher, Selected
+    from colonnade.tui.session_search import Searcher
     from colonnade.tui.session_text import Condition
 
 __all__ = ["Queries"]
@@ -94,7 +94,7 @@ class Queries(SessionBase):
         if (hits.text, hits.sort) != (self.query, self.sort):
             return False
         now = self.selections
-        return all(_same(now.get(name), chosen) for name, chosen in hits.selections.items())
+        return all(now.get(name) == chosen for name, chosen in hits.selections.items())
 
     def only_here(self, text: str) -> str | None:
         """Why an expression cannot be kept, where it names what this session alone knows: one line, else None."""
@@ -138,8 +138,3 @@ class Queries(SessionBase):
         if state.saved_fault is not None:
             raise state.saved_fault
         return dict(state.saved)
-
-
-def _same(one: Selected | None, other: Selected) -> bool:
-    """Whether two selections are one: an array is made anew for each selection, marks are compared."""
-    return one is other or (isinstance(one, frozenset) and isinstance(other, frozenset) and one == other)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from colonnade.engine.duck import duck_errors
 from colonnade.engine.errors import ColonnadeError, InputError
@@ -27,24 +27,15 @@ from colonnade.tui.session_damage import check_scores
 from colonnade.tui.session_hits import Hits
 from colonnade.tui.session_match import Matcher
 from colonnade.tui.session_model import Checked, SupersededError
+from colonnade.tui.session_selection import NONE_SELECTED
 
 if TYPE_CHECKING:
-    import numpy as np
     from duckdb import DuckDBPyConnection
 
     from colonnade.engine.snapshots import Snapshot
+    from colonnade.tui.session_selection import Selected
 
-__all__ = ["Names", "Searcher", "Selected", "check_text"]
-
-
-Selected: TypeAlias = "np.ndarray | frozenset[int]"
-"""Image ids: int64, ascending, each once; or a set."""
-
-_NONE_SELECTED = {
-    "map": "nothing is selected on the map: there r or p begins a lasso",
-    "marks": "no image is marked: m marks one",
-}
-"""The selections that there can be, and what to say while there is none."""
+__all__ = ["Names", "Searcher", "check_text"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +57,8 @@ class Names:
         text = text if text.strip() else "true"
         tree = expand(parse(text), text, self.saved)
         for node in walk(tree):
-            if isinstance(node, InSelection) and node.name in _NONE_SELECTED.keys() - self.selections.keys():
-                raise ExpressionError(_NONE_SELECTED[node.name], text, node.position)
+            if isinstance(node, InSelection) and node.name in NONE_SELECTED.keys() - self.selections.keys():
+                raise ExpressionError(NONE_SELECTED[node.name], text, node.position)
         return bind(tree, self.codes, self.sets, selections=self.selections, text=text)
 
 

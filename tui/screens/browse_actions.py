@@ -70,6 +70,8 @@ class BrowseActions(EditScreen):
         if not marks:
             self.say("no image is marked; {browse.mark:m} marks one")
             return
+        if self.is_read_only():
+            return
 
         def save(name: str) -> None:
             session = self.session
@@ -90,6 +92,8 @@ class BrowseActions(EditScreen):
             return
         if (reason := session.only_here(text)) is not None:
             self.warn(reason)
+            return
+        if self.is_read_only():
             return
         self.background("draft", lambda: session.draft_rule(text), lambda draft: self._ask_how(text, draft))
 
@@ -178,7 +182,7 @@ class BrowseActions(EditScreen):
 
     def action_tag(self) -> None:
         code = self.attribute_list.code
-        if code is None:
+        if code is None or self.is_read_only():
             return
         derived = {row.code for row in self.attributes if row.derived}
         self._start(("derive", code) if code in derived else ("tag", code, "--derive"))
@@ -267,7 +271,7 @@ def _export_hits(store: Path, hits: Hits, path: Path) -> None:
 
     given = b""
     if hits.selections:
-        chosen = {name: [int(one) for one in ids] for name, ids in hits.selections.items()}
+        chosen = {name: list(ids) for name, ids in hits.selections.items()}
         request = {"expression": hits.text, "sort": hits.sort, "selections": chosen}
         words, given = ["colonnade.tui.export_selected", str(store), str(path)], json.dumps(request).encode()
     else:

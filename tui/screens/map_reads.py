@@ -63,11 +63,8 @@ class Flags:
     def of(self, data: MapData, look: Look) -> tuple[np.ndarray | None, np.ndarray | None]:
         """(marked, half marked) bool [n]; None where nothing is."""
         named = data.session.selections if look.colouring == "query" else {}
-        selected = tuple(
-            (name, ids if isinstance(ids, frozenset) else id(ids)) for name, ids in named.items()
-        )
         about = look.attribute if look.colouring == "attribute" else look.query
-        key = (id(data), look.colouring, about, selected)
+        key = (id(data), look.colouring, about, tuple(named.items()))
         if key != self._key:
             if look.colouring == "attribute" and look.attribute is not None:
                 self._flags = data.statuses(look.attribute)
