@@ -17,7 +17,8 @@ SOURCES = Path(__file__).parents[1] / "tui"
 HEAD = """# Configuration of the terminal app
 
 One optional file, `$COLONNADE_CONFIG`, else `colonnade/config.toml` under `$XDG_CONFIG_HOME` (`~/.config`). Without it
-everything below holds as it stands. What is wrong in it is told in the status line; the rest of it still holds.
+everything below holds as it stands. All that is wrong in it, also an action that there is none of and a key that would
+do two things, is told in the status line when the app starts, and at the end of `?`; the rest of it still holds.
 
 ```toml
 theme = "auto"
@@ -33,7 +34,7 @@ mouse = true
 `auto`, `dark`, `light`, `16-dark`, `16-light`. The last two use the terminal's own palette of 16 colours. `auto` asks
 the environment: `COLORTERM` or a `TERM` of 256 colours gives `dark` or, where `COLORFGBG` names a light background,
 `light`; other terminals, and `NO_COLOR`, get 16 colours (with `NO_COLOR` none of them). Nothing is told by colour
-alone. `^T` goes through them.
+alone. `^T` goes through the four and says the name of each.
 
 ## pictures
 

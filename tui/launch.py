@@ -63,7 +63,7 @@ def run_app(store: Path) -> NoReturn:
         )
 
         app.picture_protocol = prepare(configuration.pictures)
-        use_clean_pastes()
+    use_clean_pastes("web_driver" if web else "linux_driver")
     app.run(mouse=configuration.mouse)
     app.close_session()
     code = app.return_code or 0

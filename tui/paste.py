@@ -7,7 +7,8 @@ terminals pass them on; here they are dropped before Textual sees them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
 from textual._xterm_parser import XTermParser
 
@@ -67,8 +68,6 @@ class PasteParser(XTermParser):
         return super().feed(cleaned) if cleaned or not data else ()
 
 
-def use_clean_pastes() -> None:
+def use_clean_pastes(driver: Literal["linux_driver", "web_driver"]) -> None:
     """Have Textual's driver of this process read its input with `PasteParser`."""
-    from textual.drivers import linux_driver
-
-    linux_driver.XTermParser = PasteParser  # type: ignore[misc]
+    vars(import_module(f"textual.drivers.{driver}"))["XTermParser"] = PasteParser

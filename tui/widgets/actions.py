@@ -40,6 +40,7 @@ _PARTS = {
     "rule": "vocabulary",
     "line": "calibration",
     "sql_editor": "sql",
+    "which": "vocabulary",
 }
 """Groups of panels -> the screen they belong to."""
 
