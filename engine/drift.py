@@ -21,6 +21,8 @@ DRIFT = 0.1
 """Likewise the Kolmogorov-Smirnov distance of the log odds, where sampling noise alone does not reach it."""
 NEW_ANSWERS = 10
 """Likewise images that people judged since a fit from their answers, and not less than GROWTH of those it knows."""
+CORRECTED = 0.1
+"""Likewise the share of the answers a fit knows that were taken back or disputed since; one alone is no reason."""
 _ONE_PERCENT = 1.63
 """Two samples of n and m of one distribution lie further apart than this x sqrt(1/n + 1/m) once in a hundred times."""
 
@@ -65,10 +67,15 @@ def _new_answers(fit: Fit, code: str, snapshot: Snapshot) -> str | None:
     if fit.moved or (fit.chosen and fit.method != "labels") or not snapshot.files("labels", code):
         return None
     answers = read_answers(snapshot, code)
-    used = fit.labels.present + fit.labels.absent if fit.labels is not None else 0
-    if not answers.enough or (used and len(answers.ids) - used < max(NEW_ANSWERS, GROWTH * used)):
+    yes, no = int(answers.present.sum()), int((~answers.present).sum())
+    old_yes, old_no = (fit.labels.present, fit.labels.absent) if fit.labels is not None else (0, 0)
+    used = old_yes + old_no
+    taken_back = max(0, old_yes - yes) + max(0, old_no - no)
+    if used and taken_back > max(1, CORRECTED * used):
+        return f"{old_yes:,} yes and {old_no:,} no at the fit, {yes:,} and {no:,} now"
+    if not answers.enough or (used and yes + no - used < max(NEW_ANSWERS, GROWTH * used)):
         return None
-    return f"{used:,} labelled images at the fit, {len(answers.ids):,} now"
+    return f"{used:,} labelled images at the fit, {yes + no:,} now"
 
 
 def _shown_since(item: AttributeWork, grounds: Grounds) -> bool:

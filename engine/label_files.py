@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from colonnade.engine.review_answers import LEAST_PROBABILITY
 
 __all__ = ["Judgement", "LineFault", "read_judgements"]
 
+_AHEAD = timedelta(days=1)
+"""Clocks differ."""
 IMAGE_COLUMNS = ("image_id", "path", "id", "uuid")
 POLICIES = ("policy", "audit", "imported", "again", "audit again")
 """How a picture can have been chosen: by the review's policy, by chance for an audit, or elsewhere; `again`: that
@@ -174,9 +176,14 @@ def _time(value: object) -> datetime | None:
             moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
         else:
             raise ValueError
-        return moment.astimezone(UTC)
+        moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _Wrong(f"reviewed_at is {str(value)[:40]!r}; write it as 2026-05-01T12:00:00Z") from None
+    if moment > datetime.now(UTC) + _AHEAD:
+        raise _Wrong(
+            f"reviewed_at is {moment:%Y-%m-%d %H:%M} UTC, in the future: no later answer would count"
+        )
+    return moment
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:

@@ -185,9 +185,16 @@ def _made_with(
 
 
 def encode_missing(
-    model: Model, prompts: Sequence[str], load: Callable[[str], Embedder] | None = None
+    model: Model,
+    prompts: Sequence[str],
+    load: Callable[[str], Embedder] | None = None,
+    *,
+    option: str = "--text",
 ) -> dict[str, np.ndarray]:
     """Encode prompts with the model itself (loads torch); nothing to do for no prompts.
+
+    Args:
+        option: that of `import embeddings` for vectors of such texts, for the message.
 
     Raises:
         ModelError: the model cannot encode text here; the message names the prompts without a vector.
@@ -196,7 +203,7 @@ def encode_missing(
         return {}
     shown = "; ".join(repr(prompt[:200]) for prompt in prompts[:5]) + (" ..." if len(prompts) > 5 else "")
     lacking = f"no vector for {len(prompts):,} prompt{'s' if len(prompts) > 1 else ''} ({shown})"
-    remedy = f"import theirs: colonnade import embeddings --model {model.key} --text FILE"
+    remedy = f"import theirs: colonnade import embeddings --model {model.key} {option} FILE"
     if not model.spec:
         raise ModelError(
             f"model {model.key}: {lacking}, and imported vectors come without a text encoder; {remedy}"

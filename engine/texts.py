@@ -76,7 +76,8 @@ def encode_for(
     prompts = [text for text in prompts if text not in before.prompts]
     phrases = [text for text in phrases if text not in before.phrases]
     try:
-        made = encode_missing(grounds.model, [*dict.fromkeys((*prompts, *phrases))], load)
+        texts, option = [*dict.fromkeys((*prompts, *phrases))], "--text" if prompts else "--background"
+        made = encode_missing(grounds.model, texts, load, option=option)
     except ModelError as error:
         if prompts:
             raise

@@ -22,6 +22,7 @@ from colonnade.engine.errors import InputError
 from colonnade.engine.fit_choice import stored_row
 from colonnade.engine.fit_document import fit_text
 from colonnade.engine.fit_run import fit_attributes, set_cut
+from colonnade.engine.review_answers import Answer, save_answer
 from colonnade.engine.scoring import codes_of_statuses, unit_length
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
@@ -275,6 +276,19 @@ def test_a_collection_that_grew_gets_a_proposal_and_nothing_else(store: Store, t
     (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
     assert row.proposal == "400 images at the fit, 510 now"
     fit_attributes(store)
+    assert store.plan().proposals == ()
+
+
+def test_answers_that_are_taken_back_get_a_proposal(store: Store) -> None:
+    label(store, "dog", dict.fromkeys(range(12), True))
+    fit_attributes(store, ["dog"], "labels")
+    save_answer(store, "dog", Answer(0, "ann", False, None, "policy", None), None)
+    assert store.plan().proposals == (), "one is no reason"
+    for image in range(1, 5):
+        save_answer(store, "dog", Answer(image, "ann", False, None, "policy", None), None)
+    (proposal,) = store.plan().proposals
+    assert proposal.reason == "12 yes and 0 no at the fit, 7 and 5 now"
+    fit_attributes(store, ["dog"], "labels")
     assert store.plan().proposals == ()
 
 

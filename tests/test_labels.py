@@ -350,7 +350,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_judgements(tmp_path)
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "0001-01-01T00:00:00+14:00", 5, [1], "9" * 500])
+@pytest.mark.parametrize(
+    "time", ["2999-01-01", "yesterday", "2026-13-01", "0001-01-01T00:00:00+14:00", 5, [1], "9" * 500]
+)
 def test_wrong_times(tmp_path: Path, time: object) -> None:
     row = {"path": "a", "code": "c", "present": True, "reviewed_at": time}
     _, faults = read_judgements(judgements(tmp_path, [row], "jsonl"))

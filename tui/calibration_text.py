@@ -61,7 +61,8 @@ def _method(row: AttributeCalibration) -> str:
     if row.fit is None:
         return "-"
     if row.to_make:
-        return "auto (to be made)"
+        waits = row.distribution.scored and row.fit.method == "fixed"
+        return "fixed, auto to be made" if waits else "auto (to be made)"
     return method_words(row.fit)
 
 
@@ -78,6 +79,8 @@ def _cut(fit: Fit | None, cut: float | None) -> str:
 
 def _note(row: AttributeCalibration) -> str:
     notes = [f"fixed: {row.fallback}"] if row.fallback else []
+    if row.to_make and row.distribution.scored:
+        notes.append(row.to_make)
     if row.proposal:
         notes.append(f"fit again: {row.proposal}")
     if row.no_signal and row.stale:

@@ -33,7 +33,8 @@ def receipt_lines(receipt: Receipt) -> list[str]:
     if row.fallback:
         lines.append(_line("fallback", f"the model's own fixed calibration, because: {row.fallback}"))
     if row.to_make:
-        lines.append(_line("to be made", f"{row.to_make}; the next sync or tag fits it"))
+        how = "the next sync or tag fits it, where the background's phrases have vectors or can be encoded"
+        lines.append(_line("to be made", f"{row.to_make}; {how}"))
     counts = f"{found.accepted:,} accepted, {found.tentative:,} tentative, {found.rejected:,} rejected"
     lines.append(_line("images", counts + (f", {row.unscored:,} not scored" if row.unscored else "")))
     if found.scored:
@@ -87,8 +88,11 @@ def _parameters(fit: Fit) -> list[str]:
     if fit.labels is not None:
         part = fit.labels
         lines.append(
-            f"people's answers ({part.present:,} yes, {part.absent:,} no) moved the cut by {part.delta:+.2f}; "
-            f"90 % interval {part.delta_low:+.2f} to {part.delta_high:+.2f}"
+            f"people's answers ({part.present:,} yes, {part.absent:,} no) moved the cut by {part.delta:+.2f}; by them"
+        )
+        lines.append(
+            f"four images of ten show it between {part.delta_low:+.2f} and {part.delta_high:+.2f} of the cut "
+            "before (90 %)"
         )
         lines.append(f"answers taken for slips: {part.lapse:.0%}")
     return lines
