@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from vocabulary_driving import fill, form_of, said, store_of, vocabulary
 
 from colonnade.engine.jobs import JobRecord
 from colonnade.engine.vocabulary import Rule
+from colonnade.tui.screens import vocabulary_which
+from colonnade.tui.screens.vocabulary import VocabularyScreen
 from colonnade.tui.screens.vocabulary_form import Prompts
 from colonnade.tui.screens.vocabulary_rule import RuleTable
 from colonnade.tui.screens.vocabulary_tried_text import axis_of, name_lines, result_lines, spread
-from colonnade.tui.screens.vocabulary_trying import Tried, TriedPicture
+from colonnade.tui.screens.vocabulary_trying import Changes, TriedPicture, changes
 from colonnade.tui.screens.vocabulary_which import WhichPanel
 from colonnade.tui.session import Session
 from colonnade.tui.session_model import TryResult
@@ -71,17 +74,18 @@ def test_more_than_one_of_each_is_named() -> None:
         for mark in " +-"
         for n in range(9)
     ]
-    tried = Tried((), tuple(pictures))
-    lines = name_lines(tried, 2, 78)
+    lines = name_lines(pictures, 2, 78)
     assert len(lines) == 2
     assert lines[0].startswith("+ .10 +_0000.jpg  .11 +_0001.jpg") and lines[0].count(".jpg") > 3
     assert lines[1].startswith("- .10 -_0000.jpg  .11 -_0001.jpg")
     assert all(text_cells(line) <= 78 for line in lines)
-    assert [line[0] for line in name_lines(tried, 6, 78)] == [" ", " ", "+", "+", "-", "-"]
-    assert len(name_lines(tried, 27, 78)) == 27, "one a line, with its folder, where there is room"
-    assert "folder/+_0000.jpg" in "\n".join(name_lines(tried, 27, 78))
-    assert name_lines(tried, 0, 78) == ()
-    assert len(name_lines(tried, 1, 20)) == 1
+    assert [line[0] for line in name_lines(pictures, 6, 78)] == [" ", " ", "+", "+", "-", "-"]
+    assert len(name_lines(pictures, 27, 78)) == 27, "one a line, with its folder, where there is room"
+    assert "folder/+_0000.jpg" in "\n".join(name_lines(pictures, 27, 78))
+    assert name_lines(pictures, 0, 78) == ()
+    assert len(name_lines(pictures, 1, 20)) == 1
+    (line,) = name_lines(pictures, 1, 78)
+    assert "+ .10 +_0000.jpg  .11" in line and "- .10 -_0000.jpg  .11" in line and text_cells(line) <= 78
 
 
 @pytest.mark.slow
@@ -111,6 +115,38 @@ def rows_of(table: WindowTable) -> list[tuple[object, ...]]:
     return [tuple(table.row_values(n) or ()) for n in range(table.count)]
 
 
+def panel_text(screen: VocabularyScreen) -> str:
+    found = screen.query(WhichPanel)
+    if not found:
+        return ""
+    return " ".join(" ".join(found.first().query_one("#which-title", TextLines).lines).split())
+
+
+@pytest.mark.asyncio
+async def test_keys_typed_ahead_are_for_the_list_that_opens(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def slowly(*arguments: object) -> Changes:
+        assert go.wait(30)
+        return changes(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vocabulary_which, "changes", slowly)
+    async with vocabulary(store) as (pilot, screen):
+        await until(lambda: screen.table.count == 4, "the list")
+        await pilot.press("end", "e")
+        form = await form_of(pilot, screen)
+        form.query_one(RuleTable).focus()
+        await pilot.press("home", "down", "a", "ctrl+e")
+        await until(lambda: bool(screen.query(WhichPanel)), "the panel, at once")
+        assert "looking" in panel_text(screen)
+        go.set()
+        await until(lambda: "12 enter" in panel_text(screen), "the images")
+        assert screen.query_one(WhichPanel).query_one(WindowTable).has_focus
+        assert form.draft.rule == Rule(("earth",))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (200, 50), (20, 5)])
 @pytest.mark.asyncio
 async def test_all_that_enter_and_leave_are_listed(store: Path, size: tuple[int, int]) -> None:
@@ -128,8 +164,7 @@ async def test_all_that_enter_and_leave_are_listed(store: Path, size: tuple[int,
         table = panel.query_one(WindowTable)
         await until(lambda: table.count == 12, "the images")
         await until(lambda: table.values is not None, "rows")
-        heading = panel.query_one("#which-title", TextLines).lines[0]
-        assert "12 enter (+), 0 leave (-)" in heading
+        assert "12 enter (+), 0 leave (-)" in panel_text(screen)
         assert table.has_focus
         row = rows_of(table)[0]
         session = screen.session
@@ -166,8 +201,10 @@ async def test_where_nothing_enters_or_leaves_it_says_so(store: Path) -> None:
         await until(lambda: "nothing" in said(screen), "why")
         form.query_one(RuleTable).focus()
         await pilot.press("home", "a", "ctrl+e")
-        await until(lambda: "not scored as saved" in said(screen), "why")
-        assert not screen.query(WhichPanel)
+        await until(lambda: "not scored as saved" in panel_text(screen), "why")
+        await pilot.press("escape")
+        await until(lambda: not screen.query(WhichPanel), "back to the form")
+        assert screen.form is form
 
 
 @pytest.mark.slow

@@ -210,6 +210,7 @@ class VocabularyList(VocabularyWhich):
             self._below = ()
             self.show_list()
             self.tell_plan(self._plan)
+            self.tell_keys()
 
     def before_form(self) -> None:
         self.view = "about" if self.outside is None else "outside"
@@ -272,5 +273,7 @@ class VocabularyList(VocabularyWhich):
 
     def tell_plan(self, text: str) -> None:
         self._plan = text
-        lines = wrap(text, max(20, self.size.width - 2), max_lines=_PLAN_LINES, placeholder=" …")
+        low = text.startswith("plan:") and self.has_class("-low", "-editing")  # its first words tell the most
+        most = 1 if low else _PLAN_LINES
+        lines = wrap(text, max(20, self.size.width - 2), max_lines=most, placeholder=" …")
         self.query_one("#plan", TextLines).show(tuple(f" {line}" for line in lines))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from colonnade.tui.widgets.cells import fit_name, text_cells
 
 if TYPE_CHECKING:
-    from colonnade.tui.screens.vocabulary_trying import Tried, TriedPicture
+    from colonnade.tui.screens.vocabulary_trying import TriedPicture
     from colonnade.tui.session_model import TryResult
 
 __all__ = ["Axis", "axis_of", "decimal", "histogram", "name_lines", "result_lines", "spread"]
@@ -139,14 +139,18 @@ def _bins(found: TryResult, width: int, axis: Axis) -> list[str]:
     return [*lines, f"{' ' * column}^", words]
 
 
-def name_lines(tried: Tried, room: int, width: int) -> tuple[str, ...]:
+def name_lines(pictures: Sequence[TriedPicture], room: int, width: int) -> tuple[str, ...]:
     """Which images they are: one a line where there is room, else as many names as fit into each line."""
-    if room <= 0 or not tried.pictures:
+    if room <= 0 or not pictures:
         return ()
-    if len(tried.pictures) <= room:
-        return tuple(f"{each.mark} {each.value:>4} {each.path}" for each in tried.pictures)
-    groups = {mark: [each for each in tried.pictures if each.mark == mark] for mark in _MARKS}
+    if len(pictures) <= room:
+        return tuple(f"{each.mark} {each.value:>4} {each.path}" for each in pictures)
+    groups = {mark: [each for each in pictures if each.mark == mark] for mark in _MARKS}
     changed = [mark for mark in _MARKS[1:] if groups[mark]]
+    if room == 1 and len(changed) == 2:
+        half = (width - 2) // 2
+        entering, leaving = (_flowing(groups[mark], 1, half)[0] for mark in changed)
+        return (f"{entering}{' ' * (half - text_cells(entering))}  {leaving}",)
     third = max(1, room // 3) if room > len(changed) else 1
     rooms = dict.fromkeys(changed[:room], third)
     rooms[" "] = max(0, room - sum(rooms.values()))

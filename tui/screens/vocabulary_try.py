@@ -114,14 +114,16 @@ class TryColumn(Vertical):
         self.set_class(pictured, "-pictures")
         if tried is not None and pictured:
             across = max(1, (width + 1) // (_TILE[0] + 1))
+            some = tried.some(across * rows)
             items = [
                 GridItem(each.image_id, each.file, _caption(each.mark, each.value, each.path), each.reason)
-                for each in tried.some(across * rows)
+                for each in some
             ]
             self.query_one(Grid).show(items)
             room -= rows * _GRID_LINES
+            pictures = tuple(each for each in pictures if each not in some)
         if tried is not None:
-            facts += tuple(f" {line}" for line in name_lines(tried, room, width - 1))
+            facts += tuple(f" {line}" for line in name_lines(pictures, room, width - 1))
         self.query_one(f"#{self.id}-lines", TextLines).show(facts)
 
 

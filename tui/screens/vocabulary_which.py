@@ -11,17 +11,20 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
-from colonnade.tui.keys import action
+from colonnade.tui.keys import action, with_keys
 from colonnade.tui.screens.vocabulary_editing import VocabularyEditing
 from colonnade.tui.screens.vocabulary_form import Form
 from colonnade.tui.screens.vocabulary_rule import RuleTable
-from colonnade.tui.screens.vocabulary_tried_text import decimal
+from colonnade.tui.screens.vocabulary_tried_text import decimal, folded
 from colonnade.tui.screens.vocabulary_trying import MOST, Changes, changes, failure_lines
-from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.line import TextLine, TextLines
 from colonnade.tui.widgets.picture import Picture
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 __all__ = ["VocabularyWhich", "WhichPanel"]
+
+
+_WHICH, _SAVE, _LEAVE = "{form.which:^E} which", "{vocabulary.save:^S} save", "{app.back:Esc} leave"
 
 
 def _confidence(value: Any) -> str:
@@ -41,7 +44,7 @@ class WhichPanel(Vertical):
 
     DEFAULT_CSS = """
     WhichPanel { height: 1fr; }
-    WhichPanel > TextLine { background: $boost; text-style: bold; }
+    WhichPanel > TextLines { background: $boost; text-style: bold; }
     WhichPanel Horizontal { height: 1fr; }
     BaseScreen.-tiny WhichPanel Picture, BaseScreen.-flat WhichPanel Picture { display: none; }
     BaseScreen.-tall WhichPanel { height: 3fr; }
@@ -51,24 +54,32 @@ class WhichPanel(Vertical):
     class Closed(Message):
         """Back to the form."""
 
-    def __init__(self, found: Changes) -> None:
+    def __init__(self) -> None:
         super().__init__(id="which")
-        self._found = found
         self.shows: int | None = None
         """The image whose picture is shown."""
 
     def compose(self) -> ComposeResult:
-        yield TextLine(f" {_heading(self._found)}", id="which-title")
+        yield TextLines((" looking which images enter and which leave ...",), id="which-title")
         with Horizontal():
             yield WindowTable(_COLUMNS, id="which-list")
             yield Picture(id="which-picture")
         yield TextLine(id="which-path")
 
     def on_mount(self) -> None:
-        table = self.query_one(WindowTable)
-        rows = [(one.image_id, one.mark, one.before, one.after, one.path) for one in self._found.rows]
-        table.show(ListSource(rows))
-        table.focus()
+        self.query_one(WindowTable).focus()
+
+    def fill(self, found: Changes) -> None:
+        """Show the images, or why there are none."""
+        self.explain(_heading(found))
+        rows = [(one.image_id, one.mark, one.before, one.after, one.path) for one in found.rows]
+        self.query_one(WindowTable).show(ListSource(rows))
+
+    def explain(self, text: str) -> None:
+        """Head the list by other words."""
+        self.query_one("#which-title", TextLines).show(
+            tuple(f" {line}" for line in folded(text, self.size.width - 2))
+        )
 
     def show(self, image_id: int, path: str, file: Path | None, reason: str | None) -> None:
         """Show the picture of an image."""
@@ -82,11 +93,13 @@ class WhichPanel(Vertical):
 
 
 def _heading(found: Changes) -> str:
+    if not found.rows:
+        return found.refused or "no image enters and none leaves"
     listed = {mark: sum(1 for one in found.rows if one.mark == mark) for mark in "+-"}
     text = f"{found.entering:,} enter (+), {found.leaving:,} leave (-)"
     if found.entering > listed["+"] or found.leaving > listed["-"]:
         text += f"; the first {MOST} of each are listed"
-    return f"{text}   ^E or Esc: back"
+    return text
 
 
 class VocabularyWhich(VocabularyEditing):
@@ -110,24 +123,22 @@ class VocabularyWhich(VocabularyEditing):
             self.say("nothing is typed yet that could be tried")
             return
         vocabulary = self.work.vocabulary if self.work is not None else None
-        self.say("looking which images enter and which leave ...")
-        look = partial(changes, self.session, draft, draft.chosen, vocabulary)
-        self.background("which", look, self._open_which, failed=self._no_which)
-
-    def _no_which(self, error: Exception) -> None:
-        self.fail("; ".join(failure_lines(error)))
-
-    def _open_which(self, found: Changes) -> None:
-        if self.form is None or self.which is not None:
+        if self.which is not None:
             return
-        if not found.rows:
-            self.say(found.refused or "no image enters and none leaves")
-            return
-        self.status.clear()
         self.add_class("-which")
-        panel = WhichPanel(found)
+        panel = WhichPanel()
         self.mount(panel, after="#form")
         self.opens(panel)
+        look = partial(changes, self.session, draft, draft.chosen, vocabulary)
+        self.background("which", look, self._show_which, failed=self._no_which)
+
+    def _show_which(self, found: Changes) -> None:
+        if (panel := self.which) is not None:
+            panel.fill(found)
+
+    def _no_which(self, error: Exception) -> None:
+        if (panel := self.which) is not None:
+            panel.explain("; ".join(failure_lines(error)))
 
     def close_which(self) -> bool:
         self.forget("which")
@@ -165,14 +176,17 @@ class VocabularyWhich(VocabularyEditing):
 
     def tell_keys(self) -> None:
         """Show what runs and the keys that act now, at the end of the status line."""
-        form = self.form
+        form, short = self.form, f"{_WHICH}  {_SAVE}  {_LEAVE}"
         if form is None or not self.has_class("-editing"):
-            keys = "{app.help:?} keys  {vocabulary.add:a} add  {vocabulary.save:^S} save"
+            keys = short = f"{{app.help:?}} keys  {{vocabulary.add:a}} add  {_SAVE}"
         elif self.which is not None:
-            keys = "^E or Esc back to the form"
+            keys = short = "{which.close:^E} or {app.back:Esc} back to the form"
         elif isinstance(self.focused, RuleTable):
-            keys = "space all/any/none/off  ^E which images  ^S save  Esc leave"
+            keys = f"{{rule.cycle:space}} all/any/none/off  {_WHICH} images  {_SAVE}  {_LEAVE}"
         else:
-            second = "" if form.draft.rule is not None else "  tab two wordings"
-            keys = f"↑↓ fields{second}  ^E which images  ^S save  Esc leave"
-        self.hint(f"{self.meter}   {keys}" if self.meter else keys)
+            second = "" if form.draft.rule is not None else "  {form.other:tab} two wordings"
+            keys = f"↑↓ fields{second}  {_WHICH} images  {_SAVE}  {_LEAVE}"
+        meter = f"{self.meter}   " if self.meter else ""
+        choices = (meter + keys, meter + short, short)
+        room = self.size.width - 3
+        self.hint(next((one for one in choices if len(with_keys(one, {})) <= room), short))
