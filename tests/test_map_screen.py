@@ -399,7 +399,7 @@ async def test_what_a_lasso_says_is_readable(store: Store, size: tuple[int, int]
         await one.until(lambda: "green: 20 accepted" in one.legend)
         await lassoed(one, 0, (3, 2))
         line = next(line for line in one.text.splitlines() if "selected" in line)
-        assert line.strip().startswith("20 of 60 selected: enter shows, w saves, Esc drops")
+        assert line.strip().startswith("20 of 60 selected: Enter shows, w saves, Esc drops")
         assert "…" not in line
         if size[0] == 80:
             await one.press("escape")

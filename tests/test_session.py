@@ -450,9 +450,9 @@ def test_a_selection_says_where_it_comes_from(session: Session) -> None:
     said = session.check("earth and in_selection(map)")
     assert (said.position, said.message) == (
         23,
-        "nothing is selected on the map: there r or p begins a lasso",
+        "nothing is selected on the map yet: a lasso there selects",
     )
-    assert session.check("in_selection(marks)").message == "no image is marked: m marks one"
+    assert session.check("in_selection(marks)").message == "no image is marked yet"
     session.marks = {3, 5}
     assert session.find("in_selection(marks)").ids() == [3, 5]
     said = session.check("in_selection(nothing)")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["NONE_SELECTED", "Selected", "Selection", "placed"]
 
 NONE_SELECTED = {
-    "map": "nothing is selected on the map: there r or p begins a lasso",
-    "marks": "no image is marked: m marks one",
+    "map": "nothing is selected on the map yet: a lasso there selects",
+    "marks": "no image is marked yet",
 }
 """The selections that there can be, and what to say while there is none."""
 

@@ -27,7 +27,7 @@ class MapChoosing(MapDrawing):
     def action_rectangle(self) -> None:
         if self.drawn is not None:
             self._set_lasso(Lasso(True, (self.globe.cursor,)))
-            self.say("move to the other corner; enter takes what is inside, Esc leaves it")
+            self.say("move to the other corner; {map.take:Enter} takes what is inside, Esc leaves it")
 
     def action_polygon(self) -> None:
         if self.drawn is None:
@@ -36,7 +36,10 @@ class MapChoosing(MapDrawing):
         if lasso is None or lasso.rectangle:
             lasso = Lasso(False, (self.globe.cursor,))
         self._set_lasso(lasso.through(self.globe.cursor))
-        self.say(f"{len(lasso.corners)} corners: p sets the next, enter takes what is inside, Esc leaves it")
+        self.say(
+            f"{len(lasso.corners)} corners: {{map.polygon:p}} sets the next, {{map.take:Enter}} takes what is inside, "
+            "Esc leaves it"
+        )
 
     def on_globe_clicked(self, event: Globe.Clicked) -> None:
         self._point(event.cell)
@@ -56,7 +59,9 @@ class MapChoosing(MapDrawing):
     def action_take(self) -> None:
         if self.lasso is None:
             if self.selection is None:
-                self.warn("r or p begins a lasso; with the mouse, drag around images")
+                self.warn(
+                    "{map.rectangle:r} or {map.polygon:p} begins a lasso; with the mouse, drag around images"
+                )
             else:
                 self.colonnade.show_query(f"in_selection({_SELECTION})")
             return
@@ -89,7 +94,7 @@ class MapChoosing(MapDrawing):
         if self.is_read_only():
             return
         if self.selection is None:
-            self.warn("nothing is selected: r or p begins a lasso")
+            self.warn("nothing is selected: {map.rectangle:r} or {map.polygon:p} begins a lasso")
             return
         names = self.session.sets()
 
@@ -125,3 +130,4 @@ class MapChoosing(MapDrawing):
             if started.ended and started.message
             else "the job runs; it goes on if the app ends"
         )
+        self.jobs_changed(self.colonnade.jobs)  # it may have ended just now

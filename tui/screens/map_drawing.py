@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from colonnade.tui.keys import with_keys
 from colonnade.tui.screens.base import BaseScreen
 from colonnade.tui.screens.map_lasso import Lasso
 from colonnade.tui.screens.map_reads import Drawn, Flags, Here, Look, crowds_of, draw_map, here
@@ -188,7 +189,8 @@ class MapDrawing(BaseScreen):
         parts = [f"{images} images"]
         if self.selection is not None:
             chosen = int(self.selection.sum())
-            parts = [f"{chosen:,} of {images} selected: enter shows, w saves, Esc drops"]
+            does = with_keys("{map.take:Enter} shows, {map.save:w} saves, Esc drops", self.app._keymap)
+            parts = [f"{chosen:,} of {images} selected: {does}"]
         if look.colouring == "attribute" and look.attribute is not None:
             parts.append(f"{look.attribute}: {drawn.marked:,} accepted, {drawn.half:,} tentative")
         elif look.colouring == "query":
@@ -199,7 +201,8 @@ class MapDrawing(BaseScreen):
         if look.only and look.colouring != "density":
             parts.append("the rest is not drawn")
         if drawn.data.missing:
-            parts.append(f"{drawn.data.missing:,} not on the map: u places them")
+            places = with_keys("{map.update:u} places them", self.app._keymap)
+            parts.append(f"{drawn.data.missing:,} not on the map: {places}")
         if self._job:
             parts.append(self._job)
         legend.explain(parts, () if self.app.no_color else _key(look))
