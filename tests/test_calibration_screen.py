@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from colonnade.tui.calibration_text import COLUMNS
 from colonnade.tui.cut_lines import CutLines, change_words, share
 from colonnade.tui.screens.calibration import CalibrationScreen
-from colonnade.tui.screens.calibration_columns import NARROW, WIDE, sorted_rows, table_rows
+from colonnade.tui.screens.calibration_columns import FULL, NARROW, WIDE, sorted_rows, table_rows
 from colonnade.tui.session_distribution import Axis, Distribution
 from colonnade.tui.widgets.histogram import Histogram
 from colonnade.tui.widgets.line import TextLine
@@ -106,7 +106,7 @@ def test_rows_without_a_value_come_last() -> None:
     ]
     assert [row["code"] for row in sorted_rows(rows, ("mean", True))] == ["c", "b", "a"]
     assert [row["code"] for row in sorted_rows(rows, ("mean", False))] == ["b", "c", "a"]
-    assert {column.name for column in NARROW} == {column.name for column in WIDE}
+    assert {column.name for column in NARROW} == {column.name for column in WIDE} == {c.name for c in FULL}
 
 
 @pytest.mark.slow

@@ -10,7 +10,13 @@ from textual.app import ComposeResult
 from colonnade.tui.keys import action
 from colonnade.tui.screens.calibration_attribute import AttributePanel, estimate_words
 from colonnade.tui.screens.calibration_changes import CalibrationChanges
-from colonnade.tui.screens.calibration_columns import NARROW, WIDE, left_out_words, sorted_rows, table_rows
+from colonnade.tui.screens.calibration_columns import (
+    NARROW,
+    columns_for,
+    left_out_words,
+    sorted_rows,
+    table_rows,
+)
 from colonnade.tui.screens.calibration_saving import Opened, near_items, read_attribute
 from colonnade.tui.screens.review_request import ReviewRequest, ask_review
 from colonnade.tui.session_damage import damage_words
@@ -107,10 +113,10 @@ class CalibrationScreen(CalibrationChanges):
         code = self.session.attribute or self.here
         rows = table_rows(sorted_rows(found, self._sort))
         place = next((n for n, row in enumerate(rows) if row[0] == code), self.table.cursor)
-        columns = NARROW if self.size.width < 110 else WIDE
-        self.table.show(ListSource(rows), columns=columns, row=place, sort=self._sort)
+        width = self.size.width
+        self.table.show(ListSource(rows), columns=columns_for(width), row=place, sort=self._sort)
         overview = self.colonnade.overview
-        self.status.stand(left_out_words(overview.derived if overview is not None else 0))
+        self.status.stand(left_out_words(overview.derived if overview is not None else 0, width))
         self._show_head()
 
     def _no_table(self, error: Exception) -> None:

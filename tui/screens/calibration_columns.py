@@ -8,7 +8,7 @@ from typing import Any
 from colonnade.tui.amounts import count_of
 from colonnade.tui.widgets.window_table import Cell, Column
 
-__all__ = ["NARROW", "WIDE", "left_out_words", "sorted_rows", "table_rows"]
+__all__ = ["FULL", "NARROW", "WIDE", "columns_for", "left_out_words", "sorted_rows", "table_rows"]
 
 _CELLS = (
     "attribute", "min", "mean", "max", "std", "histogram", "method", "cut", "accepted", "tentative", "labels",
@@ -57,8 +57,11 @@ _ALL = {
     "state": _column("state", 22, render=_state),
     "note": _column("note", 30),
 }
-WIDE = tuple(_ALL.values())
+FULL = tuple(_ALL.values())
 """All of it, in the order in which numbers are read."""
+_LAST = ("center", "scale")
+WIDE = tuple(_ALL[name] for name in (*(name for name in _ALL if name not in _LAST), *_LAST))
+"""The same, but for what only the model's own fits have."""
 _FIRST = (
     "attribute",
     "histogram",
@@ -88,11 +91,17 @@ def _text(row: dict[str, Any], name: str) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def left_out_words(derived: int) -> str:
+def columns_for(width: int) -> tuple[Column, ...]:
+    """The columns in their order on a screen so wide."""
+    return NARROW if width < 110 else WIDE if width < 160 else FULL
+
+
+def left_out_words(derived: int, width: int) -> str:
     """What the table does not hold."""
     if not derived:
         return ""
-    return f"{count_of(derived, 'derived attribute')} left out: no cut of {'their' if derived > 1 else 'its'} own"
+    why = f": no cut of {'their' if derived > 1 else 'its'} own" if width >= 110 else ""
+    return f"{count_of(derived, 'derived attribute')} left out{why}"
 
 
 def sorted_rows(found: Sequence[dict[str, Any]], sort: tuple[str, bool] | None) -> list[dict[str, Any]]:
