@@ -17,6 +17,7 @@ from colonnade.tui.widgets.actions import all_bindings
 from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.prompt import Prompt
 from colonnade.tui.widgets.query_line import QueryLine
+from colonnade.tui.widgets.window_table import WindowTable
 
 ROOT = Path(__file__).parents[1]
 TOKEN = re.compile(r"\{([a-z_]+\.[a-z0-9_]+):([^{}]+)\}")
@@ -159,3 +160,15 @@ async def test_a_fit_that_cannot_be_had_is_no_failure(store: Path) -> None:
         assert (screen.status.kind, "auto cannot be had" in screen.status.message) == ("warn", True)
         screen._not_fitted("earth", HelperError("the store is damaged", "store"))
         assert screen.status.kind == "bad"
+
+
+@pytest.mark.asyncio
+async def test_what_an_empty_table_advises_names_the_keys_in_force(store: Path) -> None:
+    configuration = Configuration(
+        keys={"jobs.start": "f6", "vocabulary.save": "f7", "vocabulary.editor": "f8"}
+    )
+    async with opened(store, (120, 36), configuration) as (_, app):
+        app.open_screen("jobs")
+        await until(lambda: app.base_screen.NAME == "jobs" and app.base_screen.is_ready)
+        jobs = app.base_screen.query_one("#jobs", WindowTable)
+        await until(lambda: "r does what is stale, F6 starts one" in " ".join(lines_of(jobs)), "the advice")

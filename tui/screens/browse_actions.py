@@ -193,7 +193,9 @@ class BrowseActions(EditScreen):
         def then(started: Any) -> None:
             said = " ".join(words)
             self.say(
-                f"{said}: {started.message or 'done'}" if started.ended else f"{said}: started; 7 shows jobs"
+                f"{said}: {started.message or 'done'}"
+                if started.ended
+                else f"{said}: started; {{app.jobs:7}} shows jobs"
             )
 
         self.background("job", lambda: session.start_job(words), then)

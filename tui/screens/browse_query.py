@@ -25,7 +25,7 @@ __all__ = ["QueryScreen", "superseded"]
 
 _STATES_SECONDS = 1.5
 _NOTHING = "no image matches"
-_NO_ATTRIBUTES = "no attributes yet: 2 adds one"
+_NO_ATTRIBUTES = "no attributes yet: {app.vocabulary:2} adds one"
 
 
 def superseded(error: Exception) -> bool:

@@ -71,7 +71,11 @@ class JobsScreen(BaseScreen):
         self._table_height: int | str = ""
 
     def compose_body(self) -> ComposeResult:
-        yield WindowTable(JOBS, id="jobs", empty="no job has run yet: r does what is stale, s starts one")
+        yield WindowTable(
+            JOBS,
+            id="jobs",
+            empty="no job has run yet: {jobs.run_plan:r} does what is stale, {jobs.start:s} starts one",
+        )
         yield TextLines(id="about")
         yield WindowTable(LINES, id="below", heading=False)
 

@@ -171,7 +171,8 @@ class VocabularyScreen(VocabularyActions):
         stale = [row for row in self.rows.values() if row.state.startswith(("stale", "not scored"))]
         words = ("derive",) if stale and all(row.derived for row in stale) else ("tag", "--derive")
         unsaved = self.work is not None and self.work.is_changed
-        self.say(f"starting {words[0]}{' of what is saved; ^S saves the rest' if unsaved else ''} ...")
+        rest = " of what is saved; {vocabulary.save:^S} saves the rest" if unsaved else ""
+        self.say(f"starting {words[0]}{rest} ...")
         start = partial(self.session.start_job, words)
         self.background("start", start, partial(self._started, words[0]))
 
@@ -179,7 +180,9 @@ class VocabularyScreen(VocabularyActions):
         if started.ended:
             self.say(f"{name}: {started.message or 'done'}")
         else:
-            self.say(f"{name} runs as process {started.pid}: 7 shows how far; it goes on when you quit")
+            self.say(
+                f"{name} runs as process {started.pid}: {{app.jobs:7}} shows how far; it goes on when you quit"
+            )
 
     def jobs_changed(self, records: Sequence[JobRecord]) -> None:
         """Tell how a tagging ends, and what is to follow."""

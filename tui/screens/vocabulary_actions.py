@@ -27,7 +27,9 @@ class VocabularyActions(VocabularyList):
         if code is None:
             faulty = self.work is not None and self.work.vocabulary is None
             self._nothing(
-                "the file has faults: mend them first (E)" if faulty else "no attribute here: a adds one"
+                "the file has faults: mend them first ({vocabulary.editor:E})"
+                if faulty
+                else "no attribute here: {vocabulary.add:a} adds one"
             )
         elif self.work is not None and self.work.attribute(code) is None:
             self.warn(f"{code}: no longer in the vocabulary; `colonnade drop {code}` removes its scores")
@@ -137,7 +139,9 @@ class VocabularyActions(VocabularyList):
         ordered = sorted(codes, key=lambda code: code not in derived)  # rules before what they name
         self.add_steps(
             [Step("remove", {"code": code, "from_rules": from_rules}, f"remove {code}") for code in ordered],
-            lambda: self.say(f"{', '.join(codes)} removed; u takes it back, ^S saves"),
+            lambda: self.say(
+                f"{', '.join(codes)} removed; {{vocabulary.undo:u}} takes it back, {{vocabulary.save:^S}} saves"
+            ),
         )
 
     def action_group(self) -> None:

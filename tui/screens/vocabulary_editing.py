@@ -71,7 +71,9 @@ class VocabularyEditing(VocabularySaving):
         """Open the form on a new attribute; with a rule, on a derived one."""
         work = self.work
         if work is None or work.vocabulary is None:
-            self._nothing("the file has faults: mend them first (E opens it in your editor)")
+            self._nothing(
+                "the file has faults: mend them first ({vocabulary.editor:E} opens it in your editor)"
+            )
             return
         fresh = Draft(None, rule=rule)
         kept = self.drafts.get(fresh.slot)

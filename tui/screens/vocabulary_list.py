@@ -28,7 +28,10 @@ __all__ = ["VocabularyList"]
 
 View = Literal["about", "diff", "outside"]
 
-_EMPTY = "the vocabulary has no attributes: a adds one, i takes in a vocabulary that ships"
+_EMPTY = (
+    "the vocabulary has no attributes: {vocabulary.add:a} adds one,"
+    " {vocabulary.import:i} takes in a vocabulary that ships"
+)
 _READING = "reading the vocabulary ..."
 _PLAN_LINES = 3
 _LINES = (Column("line", "", index=0, sortable=False),)

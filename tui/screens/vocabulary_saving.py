@@ -98,7 +98,10 @@ class VocabularySaving(BaseScreen):
         said = []
         if kept is not None:
             self.steps = (kept,)
-            said.append("edits of last time that were not saved: v shows them, ^S saves them, X drops them")
+            said.append(
+                "edits of last time that were not saved: {vocabulary.view:v} shows them,"
+                " {vocabulary.save:^S} saves them, {vocabulary.drop:X} drops them"
+            )
         said += [f"begun and not finished: {draft.name}, {draft.key} goes on with it" for draft in drafts[:3]]
         if said:
             self.say("; ".join(said))
@@ -128,7 +131,9 @@ class VocabularySaving(BaseScreen):
         """Make edits after those there are; `then` follows once they are made, `refused` (why) if one is not."""
         work = self.work
         if work is None or work.vocabulary is None:
-            self._nothing("the file has faults: mend them first (E opens it in your editor)")
+            self._nothing(
+                "the file has faults: mend them first ({vocabulary.editor:E} opens it in your editor)"
+            )
             return
         self.steps += tuple(steps)
         self._afterwards, self._refused = then, refused
@@ -200,14 +205,17 @@ class VocabularySaving(BaseScreen):
         """Write the file, unless it changed meanwhile."""
         work, session = self.work, self.session
         if work is None or work.vocabulary is None:
-            self._nothing("nothing to save: the file has faults, mend them first (E opens your editor)")
+            self._nothing(
+                "nothing to save: the file has faults, mend them first ({vocabulary.editor:E} opens your editor)"
+            )
         elif not work.is_changed:
             self.say("nothing to save")
         elif self.outside is not None:
             self.outside_changed()
         elif not session.writable:
             self.warn(
-                "the store is read-only for you: v shows the edits; copy the store to a place of your own"
+                "the store is read-only for you: {vocabulary.view:v} shows the edits;"
+                " copy the store to a place of your own"
             )
         else:
             write = partial(session.save_vocabulary, work.base, work.source)
@@ -219,7 +227,11 @@ class VocabularySaving(BaseScreen):
         again = ""
         if work.before is not None and work.vocabulary is not None:
             made = redo(work.before, work.vocabulary)
-            again = "; t tags what is stale" if made.worded or made.judged or made.derived else ""
+            again = (
+                "; {vocabulary.tag:t} tags what is stale"
+                if made.worded or made.judged or made.derived
+                else ""
+            )
         self.say(f"saved: {count_of(count, 'edit')}{again}")
         self._fold(work.source)
 

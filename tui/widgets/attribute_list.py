@@ -71,7 +71,7 @@ class AttributeList(WindowTable):
         code: str
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(_columns("images"), id=id, empty="no attributes yet: 2 adds one")
+        super().__init__(_columns("images"), id=id, empty="no attributes yet: {app.vocabulary:2} adds one")
         self._rows: Sequence[AttributeRow] = ()
         self._conditions: Mapping[str, Condition] = {}
         self._facets: Mapping[str, int] | None = None

@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from colonnade.tui.keys import with_keys
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import Cell, fit
 from colonnade.tui.widgets.table_source import GAP, Column, Row, layout
@@ -72,6 +73,10 @@ class DrawnTable(Widget):
         finally:
             self._columns_drawn = self._styles_drawn = None
 
+    @property
+    def _advice(self) -> str:
+        return safe(with_keys(self.empty, self.app._keymap), limit=2000)
+
     def _layout(self) -> list[tuple[int, int]]:
         if self._columns_drawn is not None:
             return self._columns_drawn
@@ -95,7 +100,7 @@ class DrawnTable(Widget):
             return self._heading_line(width)
         row = self._top + y - self.heading
         if row >= self.count:
-            lines = wrap(safe(self.empty, limit=2000), max(8, width - 1)) if not self.count else []
+            lines = wrap(self._advice, max(8, width - 1)) if not self.count else []
             text = lines[y - self.heading] if y - self.heading < len(lines) else ""
             return Strip([Segment(fit(" " + text, width), self._style("dim"))], width)
         return self._row_line(row, width)
