@@ -310,7 +310,7 @@ def cut_of(fit: Fit, confidence: float) -> float | None:
     if not 0 < confidence < 1:
         return None
     wanted = math.log(confidence / (1 - confidence))
-    odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+    odds = round(wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope, 12)
     if fit.no_signal and confidence > NO_SIGNAL_CAP:
         if fit.gate is None:
             return None

@@ -91,7 +91,7 @@ def fit_labels(
         present: bool [n], the answers.
         weight: float [n], how many answers each counts for; 1 by default.
         collection: float [N], log odds minus the cut of all images, the labelled ones among them. Without it the cut
-            is the center.
+            is the center. Where every answer is no, the cut lies above all labelled images.
         sure: bool [n], answers that rest on two looks; none by default.
 
     Raises:
@@ -102,7 +102,11 @@ def fit_labels(
     fit = _summary(posterior, int(labels.present.sum()), int((~labels.present).sum()))
     if collection is None or len(collection) == 0:
         return fit
-    return replace(fit, delta=_best_cut(fit, posterior, np.asarray(collection), labels))
+    x = np.asarray(collection, dtype=np.float64)
+    cut = _best_cut(fit, posterior, x, labels)
+    if len(labels.x) and not labels.present.any():  # nobody saw it: what was judged is not accepted
+        cut = max(cut, 0.0, _above(float(labels.x.max()), x))
+    return replace(fit, delta=cut)
 
 
 def expected_deviation(
@@ -140,6 +144,12 @@ def _best_cut(fit: LabelFit, log_posterior: np.ndarray, collection: np.ndarray, 
     cuts = (ordered + np.append(ordered[1:], ordered[-1] - 2 * _MARGIN)) / 2
     allowed = (cuts >= fit.delta_low - _MARGIN) & (cuts <= fit.delta_high + _MARGIN)
     return float(cuts[np.argmax(np.where(allowed, expected, -1))]) if allowed.any() else fit.center
+
+
+def _above(highest: float, collection: np.ndarray) -> float:
+    """A cut between what lies highest among images that were all judged not to show it, and what is higher still."""
+    higher = collection[collection > highest]
+    return float(highest + min(_MARGIN, (higher.min() - highest) / 2 if len(higher) else _MARGIN))
 
 
 def _predicted(log_posterior: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -52,6 +52,15 @@ def test_posterior_is_the_integral(x: list[float], present: list[bool]) -> None:
     assert (fit.present, fit.absent) == (sum(present), len(present) - sum(present))
 
 
+def test_where_every_answer_is_no_nothing_that_was_judged_is_accepted() -> None:
+    rng = np.random.default_rng(0)
+    collection = np.sort(np.concatenate([rng.normal(-5, 1.5, 500), [0.4, 1.1, 2.9]]))
+    for judged in (collection[-22:-2], collection[-2:], collection[-20:]):
+        fit = fit_labels(judged, np.zeros(len(judged), dtype=bool), collection=collection)
+        assert fit.delta > max(0, judged.max())
+        assert ((collection >= fit.delta) == (collection > max(0, judged.max()))).all()
+
+
 def test_without_labels_nothing_moves() -> None:
     fit = fit_labels(np.empty(0), np.empty(0, dtype=bool))
     assert fit.delta == pytest.approx(0, abs=1e-9)
