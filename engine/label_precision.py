@@ -64,7 +64,7 @@ def cut_for_precision(
     if found is None:
         raise InputError(_refusal(code, int((x >= 0).sum()), at, present, target))
     shift, precision = found
-    after = audit(x, at, present, probability, cut=shift)
+    after = audit(x - shift, at - shift, present, probability)  # as the table will, once the cut is there
     assert after.recall is not None
     return PrecisionCut(
         shift=shift,
@@ -84,7 +84,7 @@ def _lowest(
     for cut in candidates:
         if not (at >= cut).any():
             break
-        precision = precision_at(x, at, present, probability, float(cut))
+        precision = precision_at(x - cut, at - cut, present, probability)
         if precision is not None and precision.value >= target:
             return float(cut), precision
     return None
