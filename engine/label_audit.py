@@ -6,10 +6,11 @@ that belong to the images: what was drawn follows from the labels alone, and a s
 the cut moves. Labels chosen by the policy of the review are nearer to the cut than images are, and are never used here.
 
 The share of hits among the accepted has Jeffreys' prior, Beta(.5, .5). Below the cut hits are too rare for that: there
-it is Beta(.5, .5 / m - .5), as vague, around the mean m = sigmoid(.85 x + level) over the stratum, as photographs have
-it. The level is the attribute's own, N(-2, 1.2), and learnt from all strata together: hits close below the cut make
-hits farther down likelier. What is known of the audited images is kept apart from what is inferred of the others, so
-that a full audit leaves no doubt.
+it is Beta(.5, .5 / m - .5), as vague, around the mean m = sigmoid(steepness x + level) over the stratum. Either hits
+fall off as photographs have it, steepness .85 and level N(-2, 1.2), or, as likely, more slowly, .6 and N(-1, 1.5): a
+few audited images cannot tell, and a wide interval says so. The level is the attribute's own, and learnt from all
+strata together: hits close below the cut make hits farther down likelier. What is known of the audited images is kept
+apart from what is inferred of the others, so that a full audit leaves no doubt.
 """
 
 from __future__ import annotations
@@ -39,8 +40,13 @@ AUDIT_SHARES = (0.6, 0.2, 0.12, 0.08)
 
 _EDGES = (0.0, -1.0, -3.0)
 _LEVEL = 0.9
-_STEEPNESS, _LEAST_SHARE = 0.85, 2e-5
-_LEVELS = -2 + 1.2 * np.linspace(-3, 3, 25)
+_LEAST_SHARE = 2e-5
+_FALLS = ((0.85, -2.0, 1.2), (0.6, -1.0, 1.5))
+"""Steepness, and mean and standard deviation of the level."""
+_GRID = np.linspace(-3, 3, 25)
+_STEEPNESS = np.concatenate([np.full(len(_GRID), steepness) for steepness, _, _ in _FALLS])
+_LEVELS = np.concatenate([mean + deviation * _GRID for _, mean, deviation in _FALLS])
+_LOG_PRIOR = np.tile(-0.5 * _GRID**2, len(_FALLS))
 _VAGUE = 0.5
 _BINS, _LOWEST = 240, -24.0
 _DRAWS, _NEARLY = 4000, 1e-9
@@ -174,7 +180,7 @@ def _log_beta(numbers: np.ndarray) -> np.ndarray:
 def _hits(pieces: Sequence[_Piece]) -> np.ndarray:
     """Hits in all of each piece, drawn from the joint posterior: float [pieces, draws]."""
     generator = np.random.default_rng(0)
-    log_mass = -0.5 * np.linspace(-3, 3, len(_LEVELS)) ** 2 + sum(piece.evidence() for piece in pieces)
+    log_mass = _LOG_PRIOR + sum(piece.evidence() for piece in pieces)
     mass = np.exp(log_mass - log_mass.max())
     levels = generator.choice(len(_LEVELS), size=_DRAWS, p=mass / mass.sum())
     return np.array([piece.draws(levels, generator) for piece in pieces], dtype=np.float64)
@@ -247,7 +253,7 @@ def _pieces(
 def _expected(x: np.ndarray) -> np.ndarray:
     """The mean share of hits, float [levels], among images at x below the cut."""
     counts, edges = np.histogram(np.clip(x, _LOWEST, 0), bins=_BINS, range=(_LOWEST, 0))
-    odds = _STEEPNESS * (edges[1:] + edges[:-1]) / 2 + _LEVELS[:, None]
+    odds = _STEEPNESS[:, None] * (edges[1:] + edges[:-1]) / 2 + _LEVELS[:, None]
     return np.asarray((1 / (1 + np.exp(-odds))) @ counts / counts.sum() + _LEAST_SHARE)
 
 

@@ -12,6 +12,8 @@ from colonnade.engine.review_answers import Judged
 
 __all__ = ["Audited", "audited_images", "estimate"]
 
+_LEAST_BELOW = 3
+
 
 @dataclass(frozen=True, eq=False)
 class Audited:
@@ -27,9 +29,13 @@ class Audited:
     def estimate(self, places: Places) -> Audit:
         """Precision and recall of the accepted images.
 
-        No precision without an accepted image among them: nothing but the prior would speak from it.
+        No precision without an accepted image among them, and no recall with fewer than three below the cut, where
+        there are so many: hardly more than the prior would speak from it.
         """
         found = audit(places.above, places.above[self.rows], self.present, self.probability)
+        below = len(places.above) - found.accepted
+        if found.audited - found.audited_accepted < min(_LEAST_BELOW, below):
+            found = replace(found, recall=None)
         return found if found.audited_accepted else replace(found, precision=None)
 
     def expected_width(self, places: Places) -> float | None:

@@ -379,13 +379,17 @@ async def test_sets_are_offered_as_soon_as_one_is_due(store: Path) -> None:
 async def test_the_meter_of_a_job_shows_a_figure(store: Path) -> None:
     record = JobRecord("j", ("sync", "--root", "photos"), 1, "2026-01-01T00:00:00+00:00", "", seconds=7.0)
     async with browsing(store) as (_, screen):
-        for changes, figure in (
-            ({}, "sync: 7 s  ? keys"),
-            ({"phase": "scan", "done": 1234}, "sync: scan 1,234  ? keys"),
-            ({"phase": "embed", "done": 5, "total": 20}, "sync: embed 25 %  ? keys"),
+        scanning, embedding = (
+            replace(record, phase="scan", done=1234),
+            replace(record, phase="embed", done=5, total=20),
+        )
+        for running, figure in (
+            (record, "sync: 7 s  ? keys"),
+            (scanning, "sync: scan 1,234  ? keys"),
+            (embedding, "sync: embed 25 %  ? keys"),
         ):
             screen.status.clear()
-            screen.jobs_changed([replace(record, **changes)])
+            screen.jobs_changed([running])
             assert lines_of(screen.status)[-1].endswith(figure)
         screen.jobs_changed([record, record])
         assert lines_of(screen.status)[-1].endswith("sync: 7 s +1  ? keys")

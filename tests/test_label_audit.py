@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from colonnade.engine.beta import jeffreys
 from colonnade.engine.errors import InputError
 from colonnade.engine.label_audit import AUDIT_SHARES, audit, draw, precision_at, strata
 from colonnade.engine.label_precision import cut_for_precision
+from colonnade.engine.places import Places
+from colonnade.engine.review_audit import Audited
 
 
 def drawn(x: np.ndarray, count: int, seed: str = "s") -> tuple[np.ndarray, np.ndarray]:
@@ -284,3 +288,42 @@ def test_a_precision_of_nothing_accepted_is_refused_in_words() -> None:
     x = np.linspace(-5, -1, 50)
     with pytest.raises(InputError, match="dog: there is no accepted picture"):
         cut_for_precision(x, x[:0], np.zeros(0, bool), np.zeros(0), 0.9, code="dog")
+
+
+def missing_some(seed: int, images: int = 240) -> tuple[np.ndarray, np.ndarray]:
+    """(x, present) of images of which up to four in ten of the hits lie below the cut, near it or anywhere."""
+    generator = np.random.default_rng(seed)
+    hits = max(3, int(images * generator.uniform(0.02, 0.25)))
+    below = int(generator.binomial(hits, generator.uniform(0, 0.4)))
+    far = generator.uniform(0, 6, below) if seed % 2 else abs(generator.normal(0, 1.5, below))
+    above = abs(generator.normal(1.5, 1.5, hits - below))
+    x = np.concatenate([above, -far - 1e-6, generator.normal(-7, 2.5, images - hits)])
+    return x, np.arange(images) < hits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [10, 20])
+def test_a_small_audit_does_not_make_the_recall_too_sure(count: int) -> None:
+    inside, audits = 0, 200
+    for number in range(audits):
+        x, present = missing_some(number)
+        places, chances = drawn(x, count, str(number))
+        found = audit(x, x[places], present[places], chances).recall
+        assert found is not None
+        truth = present[x >= 0].sum() / present.sum()
+        inside += bool(found.low - 1e-9 <= truth <= found.high + 1e-9)
+    assert inside / audits >= 0.84, "0.86, less than one standard error"
+
+
+def test_with_few_images_below_the_cut_recall_is_not_known() -> None:
+    x = np.array([2.0, 1.0, 0.5, -1.0, -2.0, -3.0, -9.0])
+    places = cast(Places, SimpleNamespace(above=x))
+    above = Audited(np.array([0]), np.array([True]), np.array([0.5])).estimate(places)
+    assert above.recall is None and above.precision is not None
+    for some in ([0, 3], [0, 3, 4], [0, 1, 2, 3, 6]):
+        few = Audited(np.array(some), np.ones(len(some), bool), np.full(len(some), 0.5)).estimate(places)
+        assert few.recall is None and few.precision is not None
+    enough = Audited(np.array([0, 3, 4, 6]), np.array([True] * 4), np.full(4, 0.5)).estimate(places)
+    assert enough.recall is not None
+    every = Audited(np.array([0, 3]), np.array([True, False]), np.full(2, 0.5))
+    assert every.estimate(cast(Places, SimpleNamespace(above=x[:4]))).recall is not None

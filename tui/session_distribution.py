@@ -164,7 +164,7 @@ class Distribution:
         if spread <= 0:
             return width
         wanted = (self.high - self.low) * count ** (1 / 3) / spread
-        return min(width, max(_LEAST_BINS, math.ceil(min(wanted, width))))
+        return int(min(width, max(_LEAST_BINS, math.ceil(min(wanted, width)))))
 
     def step(self) -> float:
         """A hundredth of the width of the distribution: what one key moves a line by."""
