@@ -87,7 +87,14 @@ WALKS: dict[str, tuple[Shot, ...]] = {
             ("\r", Wait("edit porthole"), CLEAR, OTHER_WORDS),
             ("enter (+)", "10 leave", OTHER_WORDS),
         ),
-        Shot("vocabulary_diff", (ESCAPE, "v"), ("+++ as edited",)),
+        Shot(
+            "vocabulary_which",
+            ("\x05", Wait("> -"), DOWN),
+            ("> -", "back to the form", "as09-41-5873.png"),
+        ),
+        Shot(
+            "vocabulary_diff", (ESCAPE, Wait("two wordings"), ESCAPE, Wait("edited"), "v"), ("+++ as edited",)
+        ),
     ),
     "calibration": (
         Shot("calibration", ("3",), ("earth", "parachute")),

@@ -44,8 +44,6 @@ class VocabularyList(VocabularyWhich):
     VocabularyList #list { height: 2fr; }
     VocabularyList #about { background: $panel; text-style: bold; }
     VocabularyList #below { height: 1fr; }
-    VocabularyList.-diff #list { height: 1fr; }
-    VocabularyList.-diff #below { height: 2fr; }
     VocabularyList #plan { height: auto; background: $boost; }
     VocabularyList.-editing #about, VocabularyList.-editing #below { display: none; }
     VocabularyList.-editing #list { display: none; }
@@ -224,7 +222,6 @@ class VocabularyList(VocabularyWhich):
     def _show_below(self) -> None:
         """What the panel below the list shows now; where it is the same as before, nothing is drawn."""
         title, lines = self._content()
-        self.set_class(self.view != "about", "-diff")
         self.query_one("#about", TextLine).tell(f" {title}")
         rows = wrapped(lines, self.size.width - 4)
         shown = (title, *(row[0] for row in rows))
@@ -276,7 +273,7 @@ class VocabularyList(VocabularyWhich):
 
     def tell_plan(self, text: str) -> None:
         self._plan = text
-        low = text.startswith("plan:") and self.has_class("-low", "-editing")  # its first words tell the most
+        low = text.startswith("plan:") and self.has_class("-low")  # its first words tell the most
         most = 1 if low else _PLAN_LINES
         lines = wrap(text, max(20, self.size.width - 2), max_lines=most, placeholder=" …")
         self.query_one("#plan", TextLines).show(tuple(f" {line}" for line in lines))
