@@ -396,6 +396,10 @@ def test_a_review(tmp_path: Path) -> None:
         asked = []
         for number in range(6):
             question = state["question"]
+            while question["said"] is not None:  # other answers speak against it: a second look
+                assert question["image_id"] in asked
+                state = session.review_answer("moon", question, question["said"]["present"])
+                question = state["question"]
             assert question["image_id"] not in asked
             asked.append(question["image_id"])
             state = session.review_answer("moon", question, number % 2 == 0)

@@ -59,6 +59,8 @@ calls = {
     "jobs": lambda: session.jobs(),
     "start_job": lambda: session.start_job(["derive"], wait_s=20),
     "job_log": lambda: session.job_log(session.jobs()[0].id),
+    "job_printed": lambda: session.job_printed(session.jobs()[0]),
+    "made_of": lambda: session.made_of("both"),
     "stop_job": lambda: session.stop_job(session.jobs()[0].id),
     "plan": lambda: session.plan(),
     "search_text": lambda: session.search_text("a photo of the earth").block(0),
