@@ -72,12 +72,14 @@ class Audit:
     precision: Estimate | None
     """None where nothing is accepted."""
     recall: Estimate | None
-    """None as long as no image is audited."""
+    """None where nothing is accepted, and as long as no audited image shows the attribute."""
     accepted: int
     """Accepted images."""
     audited: int
     """Images with a usable answer from an audit, and those of them that are accepted."""
     audited_accepted: int
+    undecided: int = 0
+    """Audited images that count half, for people are unsure of them or disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,8 @@ class _Piece:
     accepted: bool
     size: int
     audited: int
-    known: int
-    """Hits among the audited."""
+    known: float
+    """Hits among the audited; what is undecided counts half."""
     trials: float
     hits: float
     expected: np.ndarray | None
@@ -194,7 +196,7 @@ def audit(
     Args:
         x: float [n], log odds minus the cut in force, of all images.
         at: float [m], the same of the audited images.
-        present: bool [m], the answers.
+        present: float [m] from 0 to 1, the answers; .5 for an image that people are unsure of or disagree on.
         probability: float [m], as `Draw.probability` was when the image was drawn.
         cut: another cut to look at; images are accepted from there on.
 
@@ -205,10 +207,11 @@ def audit(
     accepted = [piece for piece in pieces if piece.accepted]
     return Audit(
         precision=_precision(pieces),
-        recall=_recall(pieces) if len(at) else None,
+        recall=_recall(pieces) if accepted and any(piece.known for piece in pieces) else None,
         accepted=sum(piece.size for piece in accepted),
         audited=len(at),
         audited_accepted=sum(piece.audited for piece in accepted),
+        undecided=int(((np.asarray(present) > 0) & (np.asarray(present) < 1)).sum()),
     )
 
 
@@ -223,7 +226,7 @@ def _pieces(
     x: np.ndarray, at: np.ndarray, present: np.ndarray, probability: np.ndarray, cut: float
 ) -> list[_Piece]:
     x, at = np.asarray(x, dtype=np.float64), np.asarray(at, dtype=np.float64)
-    present, probability = np.asarray(present, dtype=bool), np.asarray(probability, dtype=np.float64)
+    present, probability = np.asarray(present, dtype=np.float64), np.asarray(probability, dtype=np.float64)
     if not at.shape == present.shape == probability.shape:
         raise ValueError("audited images, answers and probabilities must be of one length")
     if not ((probability > 0) & (probability <= 1)).all():
@@ -241,7 +244,7 @@ def _pieces(
                 accepted=code % 2 == 0,
                 size=int(inside.sum()),
                 audited=int(mine.sum()),
-                known=int(present[mine].sum()),
+                known=float(present[mine].sum()),
                 trials=trials,
                 hits=min(hits, trials),
                 expected=_expected(x[inside]) if code > 1 else None,
@@ -282,7 +285,7 @@ def _single(piece: _Piece) -> Estimate:
 def _recall(pieces: Sequence[_Piece]) -> Estimate:
     hits = _hits(pieces)
     found, total = hits[[piece.accepted for piece in pieces]].sum(axis=0), hits.sum(axis=0)
-    shares = np.divide(found, total, out=np.ones(_DRAWS), where=total > 0)
+    shares = found / total  # some are known
     missed = any(piece.known for piece in pieces if not piece.accepted)
     return _summary(shares) if missed else _summary(shares, 1 - _LEVEL, 1.0)
 

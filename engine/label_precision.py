@@ -20,7 +20,8 @@ class PrecisionCut:
     shift: float
     """How far it lies above the cut in force, in log odds."""
     precision: Estimate
-    recall: Estimate
+    recall: Estimate | None
+    """None as long as no audited image shows the attribute."""
     before: Audit
     """At the cut in force."""
     accepted: int
@@ -31,7 +32,9 @@ class PrecisionCut:
     @property
     def recall_cost(self) -> float:
         """Recall that is lost (below 0: gained) by moving the cut; not a number where none was known before."""
-        return (self.before.recall.value if self.before.recall else math.nan) - self.recall.value
+        if self.before.recall is None or self.recall is None:
+            return math.nan
+        return self.before.recall.value - self.recall.value
 
 
 def cut_for_precision(
@@ -58,14 +61,13 @@ def cut_for_precision(
     """
     if not 0 < target < 1:
         raise InputError(f"precision {target:g}: it must lie between 0 and 1")
-    at, present = np.asarray(at, dtype=np.float64), np.asarray(present, dtype=bool)
+    at, present = np.asarray(at, dtype=np.float64), np.asarray(present, dtype=np.float64)
     x = np.asarray(x, dtype=np.float64)
     found = _lowest(x, at, present, probability, target) if len(at) else None
     if found is None:
         raise InputError(_refusal(code, int((x >= 0).sum()), at, present, target))
     shift, precision = found
     after = audit(x - shift, at - shift, present, probability)  # as the table will, once the cut is there
-    assert after.recall is not None
     return PrecisionCut(
         shift=shift,
         precision=precision,
@@ -102,7 +104,7 @@ def _needed(accepted: int, target: float) -> int:
 
 def _refusal(code: str, images: int, at: np.ndarray, present: np.ndarray, target: float) -> str:
     accepted = at >= 0
-    right, seen = int(present[accepted].sum()), int(accepted.sum())
+    right, seen = int((present[accepted] == 1).sum()), int(accepted.sum())
     advice = f"colonnade review {code} --audit"
     if images == 0:
         return f"{code}: there is no accepted picture, so that no precision can be shown; colonnade review {code}"

@@ -13,16 +13,18 @@ from colonnade.engine.review_answers import Judged
 __all__ = ["Audited", "audited_images", "estimate"]
 
 _LEAST_BELOW = 3
+_UNDECIDED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Audited:
-    """The images that were drawn by chance and that most reviewers agree on."""
+    """The images that were drawn by chance and judged."""
 
     rows: np.ndarray
     """int64 [m]: their places in the arrays of `Places`."""
     present: np.ndarray
-    """bool [m], what most said."""
+    """float [m], what most said: 1 or 0, and .5 where people are unsure or disagree. Such images are the hard ones:
+    left out, they would make what is accepted look better than it is."""
     probability: np.ndarray
     """float64 [m], the chance with which each was drawn."""
 
@@ -65,10 +67,12 @@ class Audited:
 
 def audited_images(places: Places, judged: Judged) -> Audited:
     """The audited images that are scored."""
-    ids, present = judged.settled
-    chances = np.array([judged.drawn(image) or 0.0 for image in ids.tolist()], dtype=np.float64)
-    used = (chances > 0) & np.isin(ids, places.ids)
-    return Audited(places.rows(ids[used]), present[used], chances[used])
+    settled = dict(zip(*(part.tolist() for part in judged.settled), strict=True))
+    drawn = {image: chance for image in sorted(judged.answers) if (chance := judged.drawn(image))}
+    ids = np.array(list(drawn), dtype=np.int64)
+    present = np.array([settled.get(image, _UNDECIDED) for image in drawn], dtype=np.float64)
+    used = np.isin(ids, places.ids)
+    return Audited(places.rows(ids[used]), present[used], np.array(list(drawn.values()), np.float64)[used])
 
 
 def estimate(places: Places, judged: Judged) -> Audit:

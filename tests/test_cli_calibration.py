@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from colonnade.engine.import_embeddings import import_embeddings
 from colonnade.engine.label_audit import draw
 from colonnade.engine.listing import some
 from colonnade.engine.places import read_places
-from colonnade.engine.review_answers import AUDIT, Answer, save_answer
+from colonnade.engine.review import estimate
+from colonnade.engine.review_answers import AUDIT, Answer, read_judged, save_answer
 from colonnade.engine.store import Store
 from colonnade.engine.tag import tag
 from colonnade.tui.calibration_text import COLUMNS, bars
@@ -326,6 +328,32 @@ def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) 
         True
     ] * 3
     assert "fit again: 300 images at the fit, 500 now" in colonnade(planted.path, "calibration").out
+
+
+def test_audited_images_that_become_disputed_or_unsure_stay_in_the_audit(planted: Store) -> None:
+    audited(planted, "cat", 30, wrong=4)
+    (before,) = colonnade(planted.path, "calibration", "cat", "--json").json
+    places = read_places(planted, planted.snapshot(), planted.vocabulary(), "cat")
+    judged = read_judged(planted.snapshot(), "cat")
+    wrong = [i for i in places.ids[places.above >= 0].tolist() if judged.balance(i) < 0]
+    assert len(wrong) >= 2
+    for image in wrong[:2]:
+        save_answer(planted, "cat", Answer(image, "bob", True, None, "policy", None), None)
+    for image in wrong[2:]:
+        save_answer(planted, "cat", replace(judged.answers[image]["ann"], present=None), None)
+    (after,) = colonnade(planted.path, "calibration", "cat", "--json").json
+    shown = [row["precision"]["value"] for row in (before, after)]
+    right = shown[0]
+    assert right < shown[1] < right + 0.6 * (1 - right), "half of what they take away, not all"
+    found = estimate(places, read_judged(planted.snapshot(), "cat"))
+    assert (found.undecided, found.audited) == (len(wrong), 30)
+
+
+def test_no_recall_where_nothing_right_was_seen(planted: Store) -> None:
+    audited(planted, "cat", 30, wrong=1000)
+    (row,) = colonnade(planted.path, "calibration", "cat", "--json").json
+    assert row["precision"]["value"] < 0.1
+    assert row["recall"] is None
 
 
 def test_a_cut_is_the_same_number_wherever_it_is_told(planted: Store) -> None:

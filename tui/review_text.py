@@ -55,6 +55,8 @@ def standing_lines(standing: Standing, *, audit: bool) -> list[str]:
     if found.audited:
         precision = interval(found.precision)
         parts.append(f"precision {precision}, recall {interval(found.recall)}")
+        if found.undecided:
+            parts.append(f"{found.undecided:,} of the audit undecided, which count half")
     elif audit:
         parts.append("precision and recall not known yet")
     else:
@@ -146,6 +148,7 @@ def audit_json(found: Audit) -> dict[str, Any]:
         "audited": found.audited,
         "audited_accepted": found.audited_accepted,
         "accepted": found.accepted,
+        "undecided": found.undecided,
         "precision": estimate_json(found.precision),
         "recall": estimate_json(found.recall),
     }
