@@ -207,9 +207,7 @@ def with_labels(
     below = without_labels(fit)
     x = odds.astype(np.float64) - below.cut
     silent = below.no_signal and int(answers.present.sum()) < 2
-    part = fit_labels(
-        x[np.searchsorted(ids, answers.ids)], answers.present, collection=x, sure=answers.sure
-    )
+    part = fit_labels(x[np.searchsorted(ids, answers.ids)], answers.present, collection=x, sure=answers.sure)
     return Fit(
         "labels",
         below.center,

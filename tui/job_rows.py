@@ -98,7 +98,9 @@ def meter(running: Sequence[JobRecord]) -> str:
         figure = f"{first.done:,}" if first.done else duration(first.seconds)
     name = " ".join(first.command[:1])[:24]
     more = f" +{len(running) - 1}" if len(running) > 1 else ""
-    return f"{' '.join(word for word in (f'{name}:', first.phase, figure) if word)}{more}  {{app.help:?}} keys"
+    return (
+        f"{' '.join(word for word in (f'{name}:', first.phase, figure) if word)}{more}  {{app.help:?}} keys"
+    )
 
 
 def bar(done: int, total: int, width: int = 10) -> str:

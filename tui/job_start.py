@@ -104,7 +104,8 @@ def _running_record(store: Path, words: tuple[str, ...]) -> JobRecord | None:
     for record in list_jobs(store):
         if record.state == "running" and record.command[:1] == words[:1]:
             mine, theirs = (
-                {word for word in command[1:] if not word.startswith("-")} for command in (words, record.command)
+                {word for word in command[1:] if not word.startswith("-")}
+                for command in (words, record.command)
             )
             if not mine or not theirs or mine & theirs:
                 return record

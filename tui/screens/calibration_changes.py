@@ -102,7 +102,9 @@ class CalibrationChanges(BaseScreen):
 
     def _not_fitted(self, code: str, error: Exception) -> None:
         self._tried = None
-        if getattr(error, "kind", "") == "input":  # nothing went wrong: the attribute or the model has no such fit
+        if (
+            getattr(error, "kind", "") == "input"
+        ):  # nothing went wrong: the attribute or the model has no such fit
             self.warn(one_line(error))
         else:
             self.fail(error)

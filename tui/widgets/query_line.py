@@ -211,7 +211,9 @@ class QueryLine(Widget):
     def _first_line(self) -> Strip:
         width = self.size.width
         style = self.rich_style
-        text, kind = (self._text, style) if self._text else (with_keys(_EMPTY, self.app._keymap), self._style("dim"))
+        text, kind = (
+            (self._text, style) if self._text else (with_keys(_EMPTY, self.app._keymap), self._style("dim"))
+        )
         if self._instead is not None:
             text, kind = self._instead, self._style("result")
         right = self._result
