@@ -199,6 +199,7 @@ def test_cut_for_precision(target: float) -> None:
         assert found.accepted == (x >= found.shift).sum()
         assert found.precision.low <= found.precision.value <= found.precision.high
         assert found.before.recall is not None
+        assert found.recall is not None
         assert found.recall_cost == pytest.approx(found.before.recall.value - found.recall.value)
         reached.append(present[x >= found.shift].mean())
     assert chosen >= 6
