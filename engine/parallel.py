@@ -9,9 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["in_order", "one_blas_thread", "workers"]
+__all__ = ["in_order", "one_behind", "one_blas_thread", "workers"]
 
 _MOST = 8
+_BEHIND = 4
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -34,6 +35,30 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def one_behind(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """Calls of `work` made in another thread, one after the other, while the caller goes on; a few wait at most.
+
+    All are done when the block ends. What one raises is raised by a later call, or by the end; the few that wait behind
+    it may be made all the same.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[None]] = deque()
+
+        def call(*arguments: object) -> None:
+            waiting.append(pool.submit(work, *arguments))
+            if len(waiting) > _BEHIND:
+                waiting.popleft().result()
+
+        try:
+            yield call
+            while waiting:
+                waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from colonnade.engine.calibration import Fit
 from colonnade.engine.fit_choice import Grounds
 from colonnade.engine.freshness import AttributeWork, CellWork, base_work, cell_states
+from colonnade.engine.parallel import one_behind
 from colonnade.engine.provenance import read_definitions, store_definitions
 from colonnade.engine.scoring import scores_table
 from colonnade.engine.snapshots import DataFile, Snapshot
@@ -57,11 +58,11 @@ def stage_work(
 
     Args:
         grounds: with the vectors of the prompts and, where an axis needs it, of the background.
-        note: told of each cell as well.
+        note: told of each cell as well, from another thread, one after the other.
         known: stats that were made already.
     """
 
-    def emit(item: AttributeWork, cell: CellWork, scores: CellScores | None) -> None:
+    def write(item: AttributeWork, cell: CellWork, scores: CellScores | None) -> None:
         if note is not None:
             note(item, cell, scores)
         old = snapshot.cell("scores", item.code, cell.shard)
@@ -83,7 +84,8 @@ def stage_work(
     def used(shard: int, files: Sequence[DataFile]) -> None:
         stage.require("embeddings", grounds.model.key, shard, read=files)
 
-    score_all(snapshot, vocabulary, grounds, work, emit, progress, used=used, known=known)
+    with one_behind(write) as emit:
+        score_all(snapshot, vocabulary, grounds, work, emit, progress, used=used, known=known)
     store_definitions(stage, [d for w in work for d in (w.logit, w.definition) if d is not None])
 
 
