@@ -32,6 +32,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_nothing_is_drawn_over_it(collection: Path, tmp_path: Path, size: tuple[int, int]) -> None:
     columns, rows = size
     environment = {"XDG_STATE_HOME": str(tmp_path), "COLONNADE_CONFIG": str(tmp_path / "none.toml")}
+    environment |= {"COLUMNS": "80", "LINES": "24"}  # as programs that use readline leave them behind
     with Terminal.on_app("ui", collection, columns=columns, lines=rows, environment=environment) as terminal:
         terminal.wait_for("478 hits", PATIENCE_S)
         terminal.wait_for("1 of 478", PATIENCE_S)
