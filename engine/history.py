@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from colonnade.engine.columns import TABLES
+from colonnade.engine.columns import SHARD_IMAGES, TABLES
 from colonnade.engine.durable import atomic_write, exclusive_lock, read_bounded, store_errors
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.garbage import delete_trash, sweep
@@ -34,6 +35,7 @@ class SnapshotFacts:
     number: int
     live: bool
     created: datetime
+    """1970 where its snapshot.json does not say; if that is damaged, the command is empty as well."""
     command: str
     images: int
     attributes: int
@@ -109,11 +111,15 @@ def _rows(files: tuple[DataFile, ...]) -> int:
 def _facts(
     snapshot: Snapshot, live: int, inodes: dict[int, int], holders: dict[int, int], sizes: _Sizes
 ) -> SnapshotFacts:
+    try:
+        created, command = snapshot.created, snapshot.command
+    except StoreError:  # whoever wants to go back past it looks here for where to
+        created, command = datetime.fromtimestamp(0, UTC), ""
     return SnapshotFacts(
         number=snapshot.number,
         live=snapshot.number == live,
-        created=snapshot.created,
-        command=snapshot.command,
+        created=created,
+        command=command,
         images=sizes.rows(snapshot, "images"),
         attributes=len(snapshot.partitions("scores")),
         labels=sizes.rows(snapshot, "labels"),
@@ -145,7 +151,7 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
                 if old.number == live.number:
                     raise InputError(f"{store}: snapshot {number} is the live one")
                 versions = {table: old.version(table).name for table in TABLES}
-                source = old.vocabulary_bytes()
+                source, next_image_id = old.vocabulary_bytes(), _next_image_id(store)
                 keep = [number]
                 trash += sweep(
                     store,
@@ -159,7 +165,7 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
                     live,
                     versions=versions,
                     vocabulary=source,
-                    next_image_id=max(live.next_image_id, old.next_image_id),
+                    next_image_id=next_image_id,
                     command=f"restore {number}",
                 )
                 if vocabulary:
@@ -168,6 +174,19 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
             delete_trash(trash)
         refresh_views(store)
         return Restored(new.number, _user_vocabulary(store) != source)
+
+
+def _next_image_id(store: Path) -> int:
+    """An id that no kept snapshot has given out. Where a snapshot.json is broken, that is past its shards of images:
+    the way back must be open then, too."""
+    found = []
+    for snapshot in (Snapshot(store, number) for number in list_snapshots(store)):
+        try:
+            found.append(snapshot.next_image_id)
+        except StoreError:
+            with suppress(StoreError):
+                found += [(shard + 1) * SHARD_IMAGES for shard in snapshot.shards("images")]
+    return max(found, default=0)
 
 
 def _refuse_link(path: Path) -> None:

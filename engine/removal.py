@@ -102,7 +102,7 @@ def missing_images(store: Store, *, missing_for: float | None = None) -> np.ndar
     before = datetime.now(UTC) - timedelta(days=missing_for)
     for number in reversed(list_snapshots(store.path)):
         old = open_snapshot(store.path, number)
-        if old.created <= before:
+        if old.dated and old.created <= before:
             return np.intersect1d(ids, _missing(old))
     return np.empty(0, dtype=np.int64)
 

@@ -150,12 +150,17 @@ class Snapshot:
 
     @property
     def created(self) -> datetime:
-        """When it was committed (UTC)."""
+        """When it was committed (UTC); 1970 where that is not said, see `dated`."""
         try:
             created = datetime.fromisoformat(str(self.facts.get("created")))
         except ValueError:
             return datetime.fromtimestamp(0, UTC)
         return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+    @property
+    def dated(self) -> bool:
+        """Whether it says when it was committed."""
+        return self.created.year >= 2000
 
     def vocabulary_bytes(self) -> bytes:
         """The vocabulary file as it was when this snapshot was committed (b'' before the first)."""

@@ -131,7 +131,7 @@ def _check_facts(snapshots: dict[int, Snapshot], findings: Findings) -> int:
         highest = max(highest, own)
         if not (parent is None or (type(parent) is int and 0 < parent < number)):
             findings.fault(where, f"its parent is {str(parent)[:40]!r}", _RESTORE)
-        if snapshot.created.year < 2000:
+        if not snapshot.dated:
             findings.fault(where, "does not say when it was made", _RESTORE)
     return highest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -97,6 +98,25 @@ def test_restore(store: Store) -> None:
     restore(store.path, 5)
     assert table_rows(store.snapshot()) == now
     assert is_fresh(store)
+
+
+@pytest.mark.parametrize("text", [None, "{broken", '{"created": "2024-05-01T10:00:00"}'])
+@pytest.mark.parametrize("broken", [6, 4])
+def test_restore_mends_a_broken_snapshot_json(store: Store, broken: int, text: str | None) -> None:
+    """`verify` advises it: an id that was given out is still not given out again."""
+    then = table_rows(store.snapshot(4))
+    ids = add_images(store, 3)
+    path = store.snapshot(broken).path / "snapshot.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    assert not verify(store.path).sound
+    assert [facts.number for facts in snapshot_facts(store.path)] == [1, 2, 3, 4, 5, 6]
+    restore(store.path, 4)
+    assert table_rows(store.snapshot()) == then
+    assert store.snapshot().next_image_id >= ids.stop
+    collect(store.path, keep_snapshots=1, keep_seconds=0)
+    assert_sound(store)
 
 
 def test_restore_tells_of_the_vocabulary(store: Store) -> None:
@@ -494,6 +514,10 @@ def test_missing_for(store: Store) -> None:
     assert missing_images(store, missing_for=30).tolist() == [1, 3]
     assert missing_images(store, missing_for=50).tolist() == []
     assert missing_images(store).tolist() == [1, 3, 7]
+    for number in list_snapshots(store.path):
+        path = store.path / "_snap" / f"{number:08d}" / "snapshot.json"
+        path.write_text(json.dumps({"next_image_id": 40, "created": None}))
+    assert missing_images(store, missing_for=30).tolist() == [], "nothing tells for how long"
 
 
 def test_forget_beside_a_new_attribute(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
