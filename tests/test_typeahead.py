@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal, moon_store
+from app_driving import Terminal, browsing, moon_store, opened, until
+from textual import events
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,22 @@ def test_a_bundle_of_keys_is_read_one_after_the_other(store: Path, keys: str, sh
         for _ in range(3):
             terminal.press("\x1b")
         assert "Write " not in terminal.text, "what is open closes"
+
+
+@pytest.mark.asyncio
+async def test_what_comes_while_a_screen_opens_finds_it_open(store: Path) -> None:
+    async with opened(store) as (_, app):
+        app.open_screen("sql")
+        assert app.overview is not None and not app.base_screen.is_ready
+        app._snapshot_moved(app.overview)
+        await app.on_event(events.Key("j", "j"))
+        await until(lambda: app.base_screen.is_ready, "sql")
+
+
+@pytest.mark.asyncio
+async def test_a_key_clears_what_the_one_before_it_said(store: Path) -> None:
+    async with browsing(store) as (_, screen):
+        for key in ("ctrl+c", "down"):
+            screen.app.post_message(events.Key(key, None))
+        await until(lambda: screen.table.cursor == 1, "both")
+        assert not screen.status.message

@@ -99,7 +99,7 @@ class ColonnadeApp(App[None]):
         self.frames = FrameKeeper()
         self.problems: tuple[str, ...] = ()
         """What is wrong with the configuration, a line each."""
-        self.typeahead = TypeAhead(self, super().on_event)
+        self.typeahead = TypeAhead(self, self._deliver)
         self.jobs: tuple[JobRecord, ...] = ()
         self.picture_protocol: PictureProtocol | None = None
         """How pictures reach the terminal; settled before the app runs."""
@@ -172,7 +172,7 @@ class ColonnadeApp(App[None]):
     def _not_opened(self, error: Exception) -> None:
         words = one_line(error)
         more = "" if "colonnade verify" in words else "; `colonnade verify` tells what is wrong with a store"
-        self.trouble = f"{words}{more} - q quits"
+        self.trouble = f"{words}{more} - {{app.quit:q}} quits"
         self.base_screen.fail(self.trouble)
         for screen in self.open_screens():
             screen.not_opened(self.trouble)
@@ -180,8 +180,8 @@ class ColonnadeApp(App[None]):
     def _snapshot_moved(self, overview: Overview) -> None:
         self.overview = overview
         for screen in self.open_screens():
-            screen.update_facts()
             if screen.is_ready:
+                screen.update_facts()
                 screen.snapshot_changed()
 
     def _jobs_moved(self, records: Sequence[JobRecord]) -> None:
@@ -290,7 +290,7 @@ class ColonnadeApp(App[None]):
     # ending
 
     def action_interrupt(self) -> None:
-        self.base_screen.say("q quits (Esc first, out of a text field); jobs go on")
+        self.base_screen.say("{app.quit:q} quits (Esc first, out of a text field); jobs go on")
 
     def action_leave(self) -> None:
         self.leave()
@@ -327,12 +327,15 @@ class ColonnadeApp(App[None]):
         self.leave(128 + number)
 
     async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Key) and self._is_painted:
-            self.base_screen.status.clear()  # what was said holds until the next key
         if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded and self._is_painted:
             await self.typeahead.take(event)
         else:
             await super().on_event(event)
+
+    async def _deliver(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.base_screen.status.clear()  # what was said holds until the next key
+        await super().on_event(event)
 
     async def on_key_done(self, message: KeyDone) -> None:
         await self.typeahead.done(message.number)
