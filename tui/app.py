@@ -1,12 +1,10 @@
-"""The app: its screens as modes, what they share, the session, and how it starts and ends."""
+"""The app: its screens as modes, what they share, and how it starts and ends."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,19 +14,15 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
+from colonnade.tui.app_store import StoreApp
 from colonnade.tui.frames import FrameKeeper
 from colonnade.tui.keys import Configuration, action
-from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.registry import FIRST_RUN, SCREENS, entry, make_screen
 from colonnade.tui.theme import THEME_NAMES, chosen_theme, terminal_has_16_colours, themes
 from colonnade.tui.typeahead import KeyDone, TypeAhead
 
 if TYPE_CHECKING:
-    from colonnade.engine.jobs import JobRecord
     from colonnade.tui.picture_protocol import PictureProtocol
-    from colonnade.tui.session import Session
-    from colonnade.tui.session_model import Overview
-    from colonnade.tui.watcher import Watcher
 
 __all__ = ["ColonnadeApp"]
 
@@ -36,15 +30,7 @@ _TOLD = 6
 """So many faults of the configuration are told at once."""
 
 
-def _count_words(overview: Overview) -> str:
-    """How many images there are; of how many, where some cannot be read or are gone, which queries do not find."""
-    if overview.damage and not overview.images:
-        return "images cannot be read"
-    usable = "" if overview.ok == overview.images else f"{overview.ok:,} of "
-    return f"{usable}{overview.images:,} images"
-
-
-class ColonnadeApp(App[None]):
+class ColonnadeApp(StoreApp):
     """The terminal app on one store.
 
     Args:
@@ -85,25 +71,16 @@ class ColonnadeApp(App[None]):
 
     def __init__(self, store: Path, configuration: Configuration | None = None) -> None:
         self.configuration = configuration or Configuration()
-        self.store = store
         has_store = (store / "colonnade.toml").is_file()
         self.DEFAULT_MODE = "browse" if has_store else FIRST_RUN.name  # type: ignore[misc]
-        super().__init__(ansi_color=True if terminal_has_16_colours() else None)
+        super().__init__(store, ansi_color=True if terminal_has_16_colours() else None)
         self.animation_level = "none"
-        self.session: Session | None = None
-        """The session, from when the store is open."""
-        self.overview: Overview | None = None
-        """The store at a glance, as of the newest snapshot that was noticed."""
-        self.trouble = ""
-        """Why the store cannot be opened, and what to do."""
         self.frames = FrameKeeper()
         self.problems: tuple[str, ...] = ()
         """What is wrong with the configuration, a line each."""
         self.typeahead = TypeAhead(self, self._deliver)
-        self.jobs: tuple[JobRecord, ...] = ()
         self.picture_protocol: PictureProtocol | None = None
         """How pictures reach the terminal; settled before the app runs."""
-        self._watcher: Watcher | None = None
         self._is_composed = False
         self._is_painted = False
         self._before: list[str] = []
@@ -112,7 +89,7 @@ class ColonnadeApp(App[None]):
         self.set_reactive(App.theme, chosen_theme(self.configuration.theme))
         self.set_keymap(dict(self.configuration.keys))
 
-    # the session
+    # starting
 
     def on_ready(self) -> None:
         self._install_signals()
@@ -147,80 +124,7 @@ class ColonnadeApp(App[None]):
             )
             self.base_screen.status.lead(f"{self.configuration.path}: {'; '.join(problems[:_TOLD])}{more}")
 
-    def open_session(self) -> None:
-        """Open the store in a thread and tell the screens; comes after the first frame."""
-        store = self.store
-
-        def work() -> tuple[Session, Overview]:
-            from colonnade.tui.session import Session as RealSession
-
-            session = RealSession(store)
-            return session, session.overview()
-
-        self.base_screen.background("session", work, self._opened, failed=self._not_opened)
-
-    def _opened(self, opened: tuple[Session, Overview]) -> None:
-        from colonnade.tui.watcher import Watcher
-
-        self.session, self.overview = opened
-        session = self.session
-        self._watcher = Watcher(session, self.call_later, self._snapshot_moved, self._jobs_moved)
-        self._watcher.start()
-        for screen in self.open_screens():
-            screen.get_ready()
-
-    def _not_opened(self, error: Exception) -> None:
-        words = one_line(error)
-        more = "" if "colonnade verify" in words else "; `colonnade verify` tells what is wrong with a store"
-        self.trouble = f"{words}{more} - {{app.quit:q}} quits"
-        self.base_screen.fail(self.trouble)
-        for screen in self.open_screens():
-            screen.not_opened(self.trouble)
-
-    def _snapshot_moved(self, overview: Overview) -> None:
-        self.overview = overview
-        for screen in self.open_screens():
-            if screen.is_ready:
-                screen.update_facts()
-                screen.snapshot_changed()
-
-    def _jobs_moved(self, records: Sequence[JobRecord]) -> None:
-        self.jobs = tuple(records)
-        for screen in self.open_screens():
-            if screen.is_ready:
-                screen.jobs_changed(self.jobs)
-
-    def facts(self, name: str) -> tuple[tuple[str, ...], str]:
-        """What a header line shows: at the left, most important first, and at the right."""
-        title = f"{entry(name).key} {name}".strip().replace("_", " ")
-        session, overview = self.session, self.overview
-        if session is None or overview is None:
-            return (title, self.store.name or str(self.store)), ""
-        facts = (
-            title,
-            session.name,
-            _count_words(overview),
-            f"{overview.attributes:,} attributes",
-            f"snapshot {overview.snapshot}",
-            *(() if session.writable else ("read-only",)),
-        )
-        return facts, overview.model or "no model"
-
     # going about
-
-    @property
-    def base_screen(self) -> BaseScreen:
-        """The screen in front, or that under a panel."""
-        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, BaseScreen))
-
-    def open_screens(self) -> list[BaseScreen]:
-        """The screens that were opened so far."""
-        return [
-            screen
-            for stack in self._screen_stacks.values()
-            for screen in stack
-            if isinstance(screen, BaseScreen)
-        ]
 
     def action_open_screen(self, name: str) -> None:
         self.open_screen(name)
@@ -295,23 +199,6 @@ class ColonnadeApp(App[None]):
     def action_leave(self) -> None:
         self.leave()
 
-    def leave(self, code: int = 0) -> None:
-        """End the app: every screen saves what it has, jobs go on."""
-        for screen in self.open_screens():
-            if screen.is_ready:
-                screen.closing()
-        if self._watcher is not None:
-            self._watcher.stop()
-        self.exit(return_code=code)
-
-    def close_session(self) -> None:
-        """Let go of the store; after the terminal is given back."""
-        if self._watcher is not None:
-            self._watcher.join(1.0)
-        if self.session is not None:
-            with suppress(Exception):  # a search that will not be interrupted ends with the process
-                self.session.close()
-
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
@@ -325,6 +212,8 @@ class ColonnadeApp(App[None]):
 
         end_soon(128 + number)
         self.leave(128 + number)
+
+    # keys
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded and self._is_painted:
