@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_driving import lines_of, moon_store, opened, until
+from app_driving import browsing, lines_of, moon_store, opened, until
 from sound_stores import sound_store
 from textual.pilot import Pilot
 
@@ -18,6 +19,7 @@ from colonnade.tui.calibration_text import COLUMNS
 from colonnade.tui.cut_lines import CutLines, change_words, share
 from colonnade.tui.screens.calibration import CalibrationScreen
 from colonnade.tui.screens.calibration_columns import FULL, NARROW, WIDE, sorted_rows, table_rows
+from colonnade.tui.session import Session
 from colonnade.tui.session_distribution import Axis, Distribution
 from colonnade.tui.widgets.histogram import Histogram
 from colonnade.tui.widgets.line import TextLine
@@ -154,6 +156,28 @@ async def test_a_line_is_moved_saved_and_taken_back(tmp_path: Path) -> None:
         )
         await pilot.press("escape")
         assert screen.table.has_focus and screen.table.display
+
+
+@pytest.mark.asyncio
+async def test_keys_typed_ahead_wait_for_the_table_and_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("calibration_table", "distribution"):
+        read = getattr(Session, name)
+
+        def slow(*given: Any, read: Any = read) -> Any:
+            time.sleep(0.4)
+            return read(*given)
+
+        monkeypatch.setattr(Session, name, slow)
+    async with browsing(sound_store(tmp_path / "s").path) as (pilot, browse):
+        await pilot.press("3", "enter")
+        screen = browse.colonnade.base_screen
+        assert isinstance(screen, CalibrationScreen)
+        await until(lambda: screen._open, "the attribute")
+        assert screen.panel.lines is None
+        await pilot.press("right")
+        await until(lambda: screen.panel.lines is not None and screen.panel.lines.moved, "a line that moved")
 
 
 @pytest.mark.slow

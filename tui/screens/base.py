@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -48,6 +49,7 @@ from textual.widget import Widget
 
 from colonnade.tui.session_damage import damage_words
 from colonnade.tui.widgets.status_line import HeaderLine, StatusLine
+from colonnade.tui.widgets.window_table import WindowTable
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
@@ -136,8 +138,9 @@ class BaseScreen(Screen[None]):
     @property
     def takes_keys(self) -> bool:
         """Whether keys have something to act on, shortly after the screen was opened."""
-        came = self._came or self.colonnade.session is None
-        return came and (self.focused is not None or not self.focus_chain)
+        came, focused = self._came or self.colonnade.session is None, self.focused
+        waits = isinstance(focused, WindowTable) and not focused.is_filled
+        return came and not waits and (focused is not None or not self.focus_chain)
 
     # what a screen uses
 
@@ -279,11 +282,10 @@ class BaseScreen(Screen[None]):
         def run() -> None:
             try:
                 result = job.work()
-            except Exception as caught:  # whatever the work raises is told, and ends nothing else
-                error = caught
-                call = lambda: job.failed(error)  # noqa: E731
+            except Exception as error:  # whatever the work raises is told, and ends nothing else
+                call = partial(job.failed, error)
             else:
-                call = lambda: job.then(result)  # noqa: E731
+                call = partial(job.then, result)
             self.post_message(self.Finished(lambda: self._finish_work(group, job, call)))
 
         self.run_worker(run, thread=True, group=f"background-{group}", exit_on_error=False)

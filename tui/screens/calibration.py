@@ -156,6 +156,7 @@ class CalibrationScreen(CalibrationChanges):
         self._show_head()
         self.call_after_refresh(self.panel.focus)
         self._read_attribute(code)
+        self.colonnade.typeahead.hold_until(lambda: self.panel.has_focus and "attribute" not in self._at_work)
 
     def _close(self) -> None:
         self._open, self._warned = None, False

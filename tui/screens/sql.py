@@ -82,6 +82,7 @@ class SqlScreen(BaseScreen):
 
     def session_ready(self) -> None:
         self.hint("{sql.run:^J} runs  {sql_editor.complete:tab} completes  Esc results  {app.help:?} keys")
+        self.table.show(ListSource(()))
         path = self.session.path
         self._sql = SqlConsole(path)
         self.editor.completer = lambda text, cursor: complete(text, cursor, self._names)

@@ -97,10 +97,7 @@ class VocabularyList(VocabularyWhich):
 
     @property
     def takes_keys(self) -> bool:
-        if not super().takes_keys or self._is_reading:
-            return False
-        vocabulary = self.work.vocabulary if self.work is not None else None
-        return vocabulary is None or not vocabulary.codes or self.table.values is not None
+        return super().takes_keys and not self._is_reading
 
     def resumed(self) -> None:
         if self._stale:
@@ -161,7 +158,7 @@ class VocabularyList(VocabularyWhich):
                 if self.trouble
                 else _READING
             )
-            table.redraw()
+            table.show(ListSource(()))
             return
         if work.vocabulary is None:
             self._here = None

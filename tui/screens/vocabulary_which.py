@@ -71,15 +71,10 @@ class WhichPanel(Vertical):
 
     def fill(self, found: Changes) -> None:
         """Show the images, or why there are none."""
-        self.explain(_heading(found))
+        heading = folded(_heading(found), self.size.width - 2)
+        self.query_one("#which-title", TextLines).show(tuple(f" {line}" for line in heading))
         rows = [(one.image_id, one.mark, one.before, one.after, one.path) for one in found.rows]
         self.query_one(WindowTable).show(ListSource(rows))
-
-    def explain(self, text: str) -> None:
-        """Head the list by other words."""
-        self.query_one("#which-title", TextLines).show(
-            tuple(f" {line}" for line in folded(text, self.size.width - 2))
-        )
 
     def show(self, image_id: int, path: str, file: Path | None, reason: str | None) -> None:
         """Show the picture of an image."""
@@ -138,7 +133,7 @@ class VocabularyWhich(VocabularyEditing):
 
     def _no_which(self, error: Exception) -> None:
         if (panel := self.which) is not None:
-            panel.explain("; ".join(failure_lines(error)))
+            panel.fill(Changes(0, 0, (), "; ".join(failure_lines(error))))
 
     def close_which(self) -> bool:
         self.forget("which")

@@ -32,6 +32,8 @@ class ReadTable(DrawnTable):
         self._blocks: OrderedDict[int, Sequence[Row]] = OrderedDict()
         self._reading: set[int] = set()
         self._generation = 0
+        self.is_filled = False
+        """Whether it has shown what it was given, be it nothing; until then there is nothing for keys to act on."""
 
     @property
     def count(self) -> int:

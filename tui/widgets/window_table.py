@@ -145,7 +145,7 @@ class WindowTable(ReadTable, can_focus=True):
         def arrived(blocks: dict[int, Sequence[Row]]) -> None:
             if generation != self._generation:
                 return
-            self._source, self._blocks = source, OrderedDict(blocks)
+            self._source, self._blocks, self.is_filled = source, OrderedDict(blocks), True
             self._reading.clear()
             self.cursor, self._top, self.sort = row, top, sort
             if names != self.columns:
