@@ -123,6 +123,7 @@ def test_sql_says_that_it_cannot_be_read(store: Path, way: Callable[[Path], None
     damage(store, "scores", way, "earth")
     count = answer(SqlTask(str(store), "SELECT count(*) FROM images", 60))
     assert isinstance(count, SqlRows) and count.rows == [(480,)]
+    assert isinstance(answer(SqlTask(str(store), "SELECT path AS earth FROM images", 60)), SqlRows)
     for text in ("SELECT count(*) FROM scores", "SELECT max(earth) FROM wide"):
         found = answer(SqlTask(str(store), text, 60))
         assert isinstance(found, SqlFault) and "earth" in (damage_words(found.message) or ""), found

@@ -112,9 +112,8 @@ def _check_files(snapshot: Snapshot, text: str) -> None:
         StoreError: such a view may be read.
     """
     check_images(snapshot)
-    missing = missing_scores(snapshot)
-    if missing and any(name in text.lower() for name in (*_SCORED_VIEWS, *missing)):
-        check_scores(snapshot, missing)
+    if any(view in text.lower() for view in _SCORED_VIEWS):
+        check_scores(snapshot, missing_scores(snapshot))
 
 
 def _kept(value: Any) -> Any:
