@@ -157,7 +157,7 @@ def review(
     if restart:
         helper.reviews.pop(key, None)
     current = _review(helper, key)
-    return _asked(current, current.next(), audit)
+    return _asked(current, current.next())
 
 
 def review_page(
@@ -166,7 +166,7 @@ def review_page(
     """Several questions at once, for a page of thumbnails; each is answered by `review_answer`."""
     current = _review(helper, (code, _reviewer(reviewer), audit), fresh=True)
     questions = list(current.listing(max(1, min(count, 500)), own=False))
-    return {"questions": [_question(question) for question in questions]} | _standing(current, audit)
+    return {"questions": [_question(question) for question in questions]} | _standing(current)
 
 
 def review_answer(
@@ -187,7 +187,7 @@ def review_answer(
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{code}: not a question that was asked") from None
     current.answer(asked, present)
-    return _asked(current, current.next() if ask else None, audit)
+    return _asked(current, current.next() if ask else None)
 
 
 def review_back(
@@ -197,7 +197,7 @@ def review_back(
     current = _review(helper, (code, _reviewer(reviewer), audit))
     answers = current.answers
     before = current.again(answers[-steps]) if 0 < steps <= len(answers) else None
-    return _asked(current, before, audit)
+    return _asked(current, before)
 
 
 def _review(helper: Helper, key: _ReviewKey, *, fresh: bool = False) -> Review:
@@ -221,19 +221,14 @@ def _reviewer(name: str) -> str:
     return name.strip()
 
 
-def _asked(current: Review, question: Question | None, audit: bool) -> dict[str, Any]:
-    return {"question": None if question is None else _question(question)} | _standing(current, audit)
+def _asked(current: Review, question: Question | None) -> dict[str, Any]:
+    return {"question": None if question is None else _question(question)} | _standing(current)
 
 
-def _standing(current: Review, audit: bool) -> dict[str, Any]:
-    from colonnade.tui.review_text import standing_json, standing_lines
+def _standing(current: Review) -> dict[str, Any]:
+    from colonnade.tui.review_text import standing_json
 
-    standing = current.standing()
-    return {
-        "label": current.attribute.label,
-        "standing": standing_json(standing),
-        "lines": standing_lines(standing, audit=audit),
-    }
+    return {"label": current.attribute.label, "standing": standing_json(current.standing())}
 
 
 def _question(question: Question) -> dict[str, Any]:

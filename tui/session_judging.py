@@ -144,7 +144,7 @@ class Judging(Helped):
         return found
 
     def review(self, code: str, *, audit: bool = False, restart: bool = False) -> dict[str, Any]:
-        """What to ask next: `question` (None: nothing is left), `lines` and `standing` of what is known, `label`.
+        """What to ask next: `question` (None: nothing is left), the `standing` of what is known, `label`.
 
         A question has image_id, path, shown, file, content_hash, above, policy, probability, said.
         """
