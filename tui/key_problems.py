@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
 
+from colonnade.engine.nearest import nearest
 from colonnade.tui.keys import clashes
 
 __all__ = ["key_problems"]
@@ -20,7 +20,7 @@ def key_problems(overridden: Mapping[str, str]) -> tuple[str, ...]:
     from colonnade.tui.widgets.actions import all_bindings, bindings_of, node_classes
     from colonnade.tui.widgets.window_table import WindowTable
 
-    known = {binding.id or "" for binding in all_bindings()}
+    known = [binding.id or "" for binding in all_bindings()]
     found = [_unknown(identity, known) for identity in overridden if identity not in known]
     for kind in node_classes():
         bindings = list(bindings_of(kind))
@@ -34,6 +34,6 @@ def key_problems(overridden: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _unknown(identity: str, known: set[str]) -> str:
-    near = get_close_matches(identity, known, 1)
-    return f"keys: no action is called {identity}" + (f" ({near[0]}?)" if near else "")
+def _unknown(identity: str, known: Iterable[str]) -> str:
+    near = nearest(identity, known)
+    return f"keys: no action is called {identity}" + (f" ({near}?)" if near else "")

@@ -31,7 +31,6 @@ __all__ = ["register"]
 _CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...", show_default=False)]
 _SHOWN_SKIPPED = 10
 _SHOWN_DISPUTES = 10
-_SHOWN_ENOUGH = 5
 
 
 _HELP = """People's judgements of what a picture shows.
@@ -90,15 +89,13 @@ def import_labels(
 def _say_enough(store: Store, codes: Sequence[str]) -> None:
     """Which attributes have labels enough for their cut, and what moves it."""
     from colonnade.engine.answers import read_answers
+    from colonnade.engine.listing import some
 
     snapshot, base = store.snapshot(), {attribute.code for attribute in store.vocabulary().base}
     enough = [code for code in codes if code in base and read_answers(snapshot, code).enough]
     if enough:
-        shown = ", ".join(enough[:_SHOWN_ENOUGH])
-        more = f" and {len(enough) - _SHOWN_ENOUGH:,} more" if len(enough) > _SHOWN_ENOUGH else ""
         say(
-            f"{shown}{more}: the labels are enough to move the cut; "
-            f"colonnade calibration fit {' '.join(enough[:_SHOWN_ENOUGH])}"
+            f"{some(enough)}: the labels are enough to move the cut; colonnade calibration fit {' '.join(enough)}"
         )
 
 
