@@ -15,16 +15,30 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pyte
+import pytest
 from query_stores import Content, Score, build_store, image
+from textual.app import App
 from textual.pilot import Pilot
 from textual.widget import Widget
 
 from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.keys import Configuration
+from colonnade.tui.screens.browse import BrowseScreen
 
-__all__ = ["HOSTILE", "VOCABULARY", "Terminal", "lines_of", "moon_store", "opened", "until"]
+__all__ = [
+    "HOSTILE",
+    "VOCABULARY",
+    "Terminal",
+    "browsing",
+    "falls_silent",
+    "lines_of",
+    "moon_store",
+    "opened",
+    "until",
+]
 
 HOSTILE = (
     "\x1b]0;title\x07\x1b[31mred\x9b31m\u202egpj\u200b[/] [@click=app.quit]x[/] \ud800\n\t" + "e\u0301" * 30
@@ -63,7 +77,7 @@ def moon_store(path: Path, *, images: int = 600, hostile: bool = False) -> Path:
     return build_store(path, content, vocabulary=VOCABULARY).path
 
 
-async def until(condition: Callable[[], object], what: str = "", seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], what: str = "", seconds: float = 60.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not condition():
@@ -87,6 +101,32 @@ async def opened(
     app.close_session()
 
 
+@asynccontextmanager
+async def browsing(
+    store: Path, size: tuple[int, int] = (80, 24), configuration: Configuration | None = None
+) -> AsyncIterator[tuple[Pilot[None], BrowseScreen]]:
+    """The app on a store, headless, from when Browse shows its results."""
+    async with opened(store, size, configuration) as (pilot, app):
+        screen = app.screen
+        assert isinstance(screen, BrowseScreen)
+        await until(lambda: screen.hits is not None and screen.table.values and screen.attributes, "results")
+        await pilot.pause()
+        yield pilot, screen
+
+
+async def falls_silent(app: App[None], monkeypatch: pytest.MonkeyPatch, quiet: float = 1.2) -> None:
+    """Wait until the app has drawn nothing for a while; fails if it goes on drawing."""
+    drawn = [time.monotonic()]
+    display = app._display
+
+    def counted(target: Any, renderable: Any) -> None:
+        drawn.append(time.monotonic())
+        display(target, renderable)
+
+    monkeypatch.setattr(app, "_display", counted)
+    await until(lambda: time.monotonic() - drawn[-1] > quiet, f"nothing is drawn for {quiet} s")
+
+
 def lines_of(widget: Widget) -> list[str]:
     """What a widget of the Line API shows."""
     return [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]
@@ -104,7 +144,9 @@ class Terminal:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        settings = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
+        # COLUMNS and LINES, as readline leaves them behind, are not the size of this terminal.
+        own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        settings = {**own, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
         self.received = b""
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
@@ -157,7 +199,7 @@ class Terminal:
         self._stream.feed(got)
         return got
 
-    def wait_for(self, text: str, seconds: float = 20.0) -> None:
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
         """Until the terminal shows a text."""
         end = time.monotonic() + seconds
         while text not in self.text:
@@ -174,7 +216,15 @@ class Terminal:
         """Signal the process."""
         os.kill(self.process, number)
 
-    def ended(self, seconds: float = 10.0) -> int | None:
+    def stopped(self, seconds: float = 60.0) -> None:
+        """Wait until the process stands still, by a signal, and take in what it sent before."""
+        end = time.monotonic() + seconds
+        while os.waitpid(self.process, os.WUNTRACED | os.WNOHANG)[0] == 0:
+            assert time.monotonic() < end, "it does not stop"
+            self.settle(0.05, 0.1)
+        self.settle(0.1, 1.0)
+
+    def ended(self, seconds: float = 60.0) -> int | None:
         """The exit status (negative: the signal) once the process has ended; None if it does not."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -12,14 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from app_driving import HOSTILE, Terminal, lines_of, moon_store, opened, until
+from app_driving import Terminal, browsing, lines_of, moon_store, opened, until
 from query_stores import Content, fill, image
 from textual.widgets import Input
 
 from colonnade.engine.store import Store
 from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.folders import count_images, folder_choices
-from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.screens.first_run import FirstRunScreen
 from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.line import TextLine
@@ -124,10 +123,11 @@ def test_a_terminal_that_goes_away_ends_it(store: Path) -> None:
             [sys.executable, "-m", "colonnade.tui.cli", "ui", str(store)],
             {**os.environ, "TERM": "xterm-256color"},
         )
-    os.read(master, 100)
-    time.sleep(1.5)
+    received = b""
+    while b"3,000 hits" not in received:  # an app that is open: one that only starts would end by itself
+        received += os.read(master, 1 << 16)
     os.close(master)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while os.waitpid(process, os.WNOHANG)[0] == 0:
         if time.monotonic() > end:
             os.kill(process, signal.SIGKILL)
@@ -143,10 +143,7 @@ def test_suspended_and_resumed_it_shows_what_it_showed(store: Path) -> None:
         terminal.settle(0.6)
         before = terminal.text
         terminal.send_signal(signal.SIGTSTP)
-        end = time.monotonic() + 5
-        while os.waitpid(terminal.process, os.WUNTRACED | os.WNOHANG)[0] == 0 and time.monotonic() < end:
-            time.sleep(0.02)
-        terminal.settle(0.3, 1)
+        terminal.stopped()
         assert_restored(terminal.received)
         terminal.screen.reset()
         terminal.send_signal(signal.SIGCONT)
@@ -189,7 +186,6 @@ def test_hostile_text_does_not_reach_the_terminal(tmp_path: Path) -> None:
         terminal.press(ESCAPE)
         terminal.press("q")
         assert terminal.ended() == 0
-    assert HOSTILE
 
 
 def test_alone_in_a_store_it_opens_the_app_elsewhere_it_helps(store: Path, tmp_path: Path) -> None:
@@ -240,10 +236,8 @@ def test_a_damaged_store_is_told_and_q_still_quits(store: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_screens_keep_their_place_and_escape_goes_back(store: Path) -> None:
-    async with opened(store) as (pilot, app):
-        browse = app.screen
-        assert isinstance(browse, BrowseScreen)
-        await until(lambda: browse.table.values)
+    async with browsing(store) as (pilot, browse):
+        app = browse.colonnade
         await pilot.press("down", "down")
         await pilot.press("7")
         await until(lambda: app.base_screen.NAME == "jobs", "jobs")
@@ -261,10 +255,7 @@ async def test_screens_keep_their_place_and_escape_goes_back(store: Path) -> Non
 
 @pytest.mark.asyncio
 async def test_help_and_palette_know_every_action(store: Path) -> None:
-    async with opened(store) as (pilot, app):
-        screen = app.screen
-        assert isinstance(screen, BrowseScreen)
-        await until(lambda: screen.table.values)
+    async with browsing(store) as (pilot, screen):
         await pilot.press("question_mark")
         await until(lambda: screen.query(HelpPanel), "help")
         identities = {words for _, words, _ in screen.query_one(HelpPanel)._rows}
@@ -286,21 +277,18 @@ async def test_help_and_palette_know_every_action(store: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_what_was_said_holds_until_the_next_key(store: Path) -> None:
-    async with opened(store) as (pilot, app):
-        await pilot.pause(0.3)
-        app.base_screen.warn("something")
-        assert lines_of(app.base_screen.status)[0].startswith(" ! something")
+    async with browsing(store) as (pilot, screen):
+        screen.warn("something")
+        assert lines_of(screen.status)[0].startswith(" ! something")
         await pilot.press("down")
-        assert not app.base_screen.status.message
+        assert not screen.status.message
 
 
 @pytest.mark.asyncio
 async def test_a_store_that_changes_under_it_is_noticed(store: Path) -> None:
     async with opened(store) as (_, app):
         fill(Store(store), Content([image(9000, path="new.jpg")]))
-        began = time.monotonic()
         await until(lambda: app.overview is not None and app.overview.images == 3001, "noticed")
-        assert time.monotonic() - began < 5
 
 
 @pytest.mark.asyncio

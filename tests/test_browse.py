@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from app_driving import lines_of, moon_store, opened, until
+from app_driving import browsing, lines_of, moon_store, opened, until
 from query_stores import Content, fill, image
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -27,18 +25,6 @@ IMAGES = 600
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return moon_store(tmp_path / "s", images=IMAGES)
-
-
-@asynccontextmanager
-async def browsing(
-    store: Path, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[Pilot[None], BrowseScreen]]:
-    async with opened(store, size) as (pilot, app):
-        screen = app.screen
-        assert isinstance(screen, BrowseScreen)
-        await until(lambda: screen.hits is not None and screen.table.values and screen.attributes, "results")
-        await pilot.pause()
-        yield pilot, screen
 
 
 async def typed(pilot: Pilot[None], text: str) -> None:

@@ -6,13 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal, moon_store, opened, until
+from app_driving import Terminal, browsing, moon_store, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual import events
 
 from colonnade.tui.paste import CleanPastes
-from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.widgets.field import SafeInput, pasted_words
 from colonnade.tui.widgets.query_line import QueryLine
 
@@ -36,15 +35,12 @@ def test_lines_are_joined_and_control_characters_dropped(pasted: str, taken: str
 
 @pytest.mark.asyncio
 async def test_a_query_of_several_lines_is_pasted_whole(tmp_path: Path) -> None:
-    async with opened(moon_store(tmp_path / "s", images=30)) as (pilot, app):
-        screen = app.screen
-        assert isinstance(screen, BrowseScreen)
-        await until(lambda: screen.table.values)
+    async with browsing(moon_store(tmp_path / "s", images=30)) as (pilot, screen):
         await pilot.press("i")
         field = screen.query_one(SafeInput)
         await until(lambda: field.has_focus)
         await pilot.press(*"not ")
-        app.post_message(events.Paste("earth\n  and\nmoon\n"))
+        screen.app.post_message(events.Paste("earth\n  and\nmoon\n"))
         await until(lambda: screen.query_one(QueryLine).text == "not earth and moon", "pasted")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal, lines_of, moon_store, opened, until
+from app_driving import Terminal, browsing, lines_of, moon_store, until
 from screen_stores import apollo_store
 
-from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.window_table import WindowTable
 
@@ -64,10 +63,7 @@ def test_nothing_is_drawn_over_it(collection: Path, tmp_path: Path, size: tuple[
 async def test_its_last_row_can_be_reached_and_no_words_are_cut(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    async with opened(moon_store(tmp_path / "s", images=30), size) as (pilot, app):
-        screen = app.screen
-        assert isinstance(screen, BrowseScreen)
-        await until(lambda: screen.table.values)
+    async with browsing(moon_store(tmp_path / "s", images=30), size) as (pilot, screen):
         await pilot.press("question_mark")
         await until(
             lambda: screen.query(HelpPanel) and screen.query_one(HelpPanel).query_one(WindowTable).values
@@ -88,10 +84,7 @@ async def test_its_last_row_can_be_reached_and_no_words_are_cut(
 
 @pytest.mark.asyncio
 async def test_signs_are_explained_behind_the_keys_of_the_screen(tmp_path: Path) -> None:
-    async with opened(moon_store(tmp_path / "s", images=30)) as (pilot, app):
-        screen = app.screen
-        assert isinstance(screen, BrowseScreen)
-        await until(lambda: screen.table.values)
+    async with browsing(moon_store(tmp_path / "s", images=30)) as (pilot, screen):
         await pilot.press("question_mark")
         await until(lambda: screen.query(HelpPanel))
         rows = screen.query_one(HelpPanel)._rows

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from app_driving import falls_silent, lines_of, until
 from query_stores import Content, build_store, image
 from textual.pilot import Pilot
 
@@ -59,14 +59,6 @@ def sleeper(store: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.stdout.close()
 
 
-async def until(condition: Callable[[], bool], what: str = "") -> None:
-    for _ in range(800):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"did not happen: {what}")
-
-
 @asynccontextmanager
 async def opened(
     store: Path, size: tuple[int, int] = (120, 30)
@@ -81,10 +73,6 @@ async def opened(
         yield pilot, screen
         await pilot.press("escape", "q")
         app.close_session()
-
-
-def lines(widget: object) -> list[str]:
-    return [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]  # type: ignore[attr-defined]
 
 
 def test_rows_say_all_in_words() -> None:
@@ -144,12 +132,12 @@ def test_no_key_of_the_screens_is_one_of_the_table_that_has_the_focus() -> None:
 @pytest.mark.asyncio
 async def test_without_jobs_it_says_what_to_do_and_shows_the_plan(store: Path) -> None:
     async with opened(store) as (pilot, screen):
-        assert "r does what is stale" in lines(screen.table)[1]
+        assert "r does what is stale" in lines_of(screen.table)[1]
         await until(lambda: screen._plan is not None, "the plan")
         await pilot.pause()
-        text = "\n".join(lines(screen.below))
+        text = "\n".join(lines_of(screen.below))
         assert "attribute" in text or "nothing to do" in text
-        assert "p looks" in lines(screen.query_one("#about"))[0]
+        assert "p looks" in lines_of(screen.query_one("#about"))[0]
         await pilot.press("p")
         await until(lambda: screen._plan is not None and screen._plan.looked, "a look at the folders")
         await pilot.press("x")
@@ -169,15 +157,15 @@ async def test_outcomes_and_logs_of_what_ran(store: Path) -> None:
         await until(lambda: bool(screen._records) and screen.record is not None, "the job")
         await pilot.press("f")
         await pilot.pause()
-        assert "! failed" in lines(screen.table)[1]
-        about = lines(screen.query_one("#about"))[0]
+        assert "! failed" in lines_of(screen.table)[1]
+        about = lines_of(screen.query_one("#about"))[0]
         assert "scan: failed" in about
         assert "2 files could not be read, disk gone" in about
-        text = "\n".join(lines(screen.below))
+        text = "\n".join(lines_of(screen.below))
         assert "b.jpg" in text
         await pilot.press("v")
-        await until(lambda: "disk gone" in "\n".join(lines(screen.below)), "the log")
-        text += "\n".join(lines(screen.below))
+        await until(lambda: "disk gone" in "\n".join(lines_of(screen.below)), "the log")
+        text += "\n".join(lines_of(screen.below))
         assert not {"\x1b", "\x07", "\u202e"} & set(text)
         assert "[@click=app.quit]" in text
 
@@ -189,7 +177,7 @@ async def test_a_running_job_is_followed_stopped_and_told(
     async with opened(store) as (pilot, screen):
         await until(lambda: screen.record is not None and screen.record.done > 5, "progress")
         await pilot.pause()
-        row = lines(screen.table)[1]
+        row = lines_of(screen.table)[1]
         assert "running embed" in " ".join(row.split())
         assert "░" in row
         await pilot.press("u")
@@ -199,7 +187,7 @@ async def test_a_running_job_is_followed_stopped_and_told(
         await until(lambda: screen.record is not None and screen.record.state != "running", "the end")
         await pilot.pause()
         assert screen.record is not None
-        assert screen.record.state in lines(screen.table)[1]
+        assert screen.record.state in lines_of(screen.table)[1]
 
 
 @pytest.mark.asyncio
@@ -210,26 +198,16 @@ async def test_a_killed_job_is_told(store: Path, sleeper: subprocess.Popen[bytes
         await until(lambda: "killed" in screen.status.message, "the news")
         assert screen.status.kind == "warn"
         await pilot.pause()
-        assert "! killed" in lines(screen.table)[1]
+        assert "! killed" in lines_of(screen.table)[1]
 
 
 @pytest.mark.asyncio
 async def test_nothing_is_drawn_while_nothing_changes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with record_job(store, ["tag", "moon"]):
         pass
-    async with opened(store) as (pilot, screen):
+    async with opened(store) as (_, screen):
         await until(lambda: screen._plan is not None and bool(screen._records), "all")
-        await pilot.pause(0.5)
-        drawn: list[str] = []
-        display = screen.app._display
-
-        def counted(target: object, renderable: object) -> None:
-            drawn.append(type(renderable).__name__)
-            display(target, renderable)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(screen.app, "_display", counted)
-        await pilot.pause(1.2)
-        assert drawn == []
+        await falls_silent(screen.app, monkeypatch)
 
 
 @pytest.mark.asyncio
@@ -258,7 +236,7 @@ async def test_jobs_take_the_rows_that_they_need(store: Path) -> None:
         await until(lambda: screen.table.count == 9, "the jobs")
         await pilot.press("f")
         await until(lambda: screen.below.count == 1 and screen.table.size.height == 10, "all of the jobs")
-        shown = lines(screen.table)
+        shown = lines_of(screen.table)
         assert all(f"tag a{number}" in "\n".join(shown) for number in range(9))
         assert "began" in shown[0] and "01-01 10:15" in shown[1]
         await pilot.resize_terminal(80, 11)

@@ -6,12 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from app_driving import moon_store, opened, until
+from app_driving import browsing, moon_store, until
 from textual.pilot import Pilot
 
-from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.screens.base import BaseScreen
-from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.widgets.actions import actions_elsewhere, actions_of
 from colonnade.tui.widgets.palette import found_actions
 from colonnade.tui.widgets.prompt import Prompt
@@ -23,13 +21,6 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return moon_store(tmp_path_factory.mktemp("m") / "s", images=60)
-
-
-async def begun(app: ColonnadeApp) -> BrowseScreen:
-    screen = app.screen
-    assert isinstance(screen, BrowseScreen)
-    await until(lambda: screen.table.values)
-    return screen
 
 
 async def typed(pilot: Pilot[None], screen: BaseScreen, words: str) -> list[tuple[str, ...]]:
@@ -44,8 +35,7 @@ async def typed(pilot: Pilot[None], screen: BaseScreen, words: str) -> list[tupl
 
 @pytest.mark.asyncio
 async def test_every_action_is_in_it(store: Path) -> None:
-    async with opened(store) as (_, app):
-        screen = await begun(app)
+    async with browsing(store) as (_, screen):
         here = actions_of(screen, screen.focused)
         everything = {one.identity for one in [*here, *actions_elsewhere(screen, here)]}
     documented = set(re.findall(r"^\| `([^`]+)`", (ROOT / "docs" / "configuration.md").read_text(), re.M))
@@ -69,8 +59,7 @@ async def test_every_action_is_in_it(store: Path) -> None:
     ],
 )
 async def test_words_find_an_action(store: Path, words: str, identity: str) -> None:
-    async with opened(store) as (_, app):
-        screen = await begun(app)
+    async with browsing(store) as (_, screen):
         here = actions_of(screen, screen.focused)
         found = found_actions([*here, *actions_elsewhere(screen, here)], words)
         assert identity in [one.identity for one in found[:4]], [one.identity for one in found]
@@ -78,8 +67,7 @@ async def test_words_find_an_action(store: Path, words: str, identity: str) -> N
 
 @pytest.mark.asyncio
 async def test_the_screens_own_actions_come_first_and_table_movement_last(store: Path) -> None:
-    async with opened(store) as (pilot, app):
-        screen = await begun(app)
+    async with browsing(store) as (pilot, screen):
         offered = [row[-1] for row in await typed(pilot, screen, "")]
         assert offered[0].startswith("browse.")
         assert offered[-1].startswith("table.")
@@ -88,8 +76,8 @@ async def test_the_screens_own_actions_come_first_and_table_movement_last(store:
 
 @pytest.mark.asyncio
 async def test_an_action_of_another_screen_is_done_there(store: Path) -> None:
-    async with opened(store) as (pilot, app):
-        screen = await begun(app)
+    async with browsing(store) as (pilot, screen):
+        app = screen.colonnade
         rows = await typed(pilot, screen, "start a job")
         assert rows[0][1] == "on Jobs: start a job"
         await pilot.press("enter")

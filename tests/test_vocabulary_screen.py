@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app_driving import HOSTILE, lines_of, moon_store, until
+from app_driving import HOSTILE, falls_silent, lines_of, moon_store, until
 from sound_stores import sound_store
 from vocabulary_driving import FILE, folded, plan, shown, source, store_of, told, typed, vocabulary
 
@@ -386,19 +386,9 @@ async def test_it_fits(store: Path, size: tuple[int, int]) -> None:
 
 @pytest.mark.asyncio
 async def test_nothing_is_drawn_while_nothing_changes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with vocabulary(store) as (pilot, screen):
+    async with vocabulary(store) as (_, screen):
         await until(lambda: all(row.state for row in screen.rows.values()), "states")
-        await pilot.pause(0.5)
-        drawn: list[str] = []
-        display = screen.app._display
-
-        def counted(target: object, renderable: object) -> None:
-            drawn.append(type(renderable).__name__)
-            display(target, renderable)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(screen.app, "_display", counted)
-        await pilot.pause(1.2)
-        assert drawn == []
+        await falls_silent(screen.app, monkeypatch)
 
 
 @pytest.mark.slow
