@@ -27,6 +27,7 @@ from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.keys import Configuration
 from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.screens.map import MapScreen
+from colonnade.tui.screens.map_reads import Flags, Look
 from colonnade.tui.session import Session
 from colonnade.tui.theme import THEME_NAMES
 from colonnade.tui.widgets.globe import Globe
@@ -451,6 +452,48 @@ async def test_a_store_that_cannot_be_written(store: Store, monkeypatch: pytest.
                 await one.press(key)
                 await one.until(lambda: one.app.base_screen.status.message == said)
                 assert not one.app.screen.query(Input)
+
+
+@pytest.mark.asyncio
+async def test_what_is_saved_is_what_was_selected_when_it_was_asked(store: Store) -> None:
+    """Another snapshot may leave nothing selected while the name is typed."""
+    async with shown(store.path) as one:
+        await ready(one)
+        await lassoed(one, 0)
+        await one.press("w")
+        await one.until(lambda: one.app.screen.query(Input))
+        one.screen.selection = None
+        await one.press(*"asked", "enter")
+        await one.until(lambda: "saved: in_set(asked)" in one.screen.status.message)
+        assert Store(store.path).query("in_set(asked)").count == 20
+
+
+def test_what_an_earlier_map_marked_is_not_taken_for_another_s() -> None:
+    """A map that is let go leaves its place in memory to the next."""
+
+    class OneMap:
+        def __init__(self, images: int) -> None:
+            self.images = images
+
+        def statuses(self, code: str) -> tuple[np.ndarray, np.ndarray]:
+            return np.ones(self.images, bool), np.zeros(self.images, bool)
+
+    flags, look = Flags(), Look("attribute", "earth", "", False)
+    for images in range(1, 9):
+        marked, _ = flags.of(OneMap(images), look)  # type: ignore[arg-type]
+        assert marked is not None and len(marked) == images
+
+
+@pytest.mark.asyncio
+async def test_the_name_under_the_picture_keeps_its_end(store: Store) -> None:
+    async with shown(store.path) as one:
+        await ready(one)
+        await one.until(lambda: one.screen.here is not None and one.screen.here.image is not None)
+        here = one.screen.here
+        assert here is not None and here.image is not None
+        shown_as = "photos/" + "a-folder/" * 9 + "0012.jpg"
+        one.screen._show_here(replace(here, image=replace(here.image, shown=shown_as)))
+        await one.until(lambda: "-folder/0012.jpg" in one.text)
 
 
 @pytest.mark.asyncio

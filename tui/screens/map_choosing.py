@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from colonnade.tui.screens.map_drawing import MapDrawing
 from colonnade.tui.screens.map_lasso import Lasso
@@ -27,7 +28,9 @@ class MapChoosing(MapDrawing):
     def action_rectangle(self) -> None:
         if self.drawn is not None:
             self._set_lasso(Lasso(True, (self.globe.cursor,)))
-            self.say("move to the other corner; {map.take:Enter} takes what is inside, Esc leaves it")
+            self.say(
+                "move to the other corner; {map.take:Enter} takes what is inside, {app.back:Esc} leaves it"
+            )
 
     def action_polygon(self) -> None:
         if self.drawn is None:
@@ -38,7 +41,7 @@ class MapChoosing(MapDrawing):
         self._set_lasso(lasso.through(self.globe.cursor))
         self.say(
             f"{len(lasso.corners)} corners: {{map.polygon:p}} sets the next, {{map.take:Enter}} takes what is inside, "
-            "Esc leaves it"
+            "{app.back:Esc} leaves it"
         )
 
     def on_globe_clicked(self, event: Globe.Clicked) -> None:
@@ -85,30 +88,26 @@ class MapChoosing(MapDrawing):
         self.session.select(_SELECTION, self.data.points.ids[chosen])
         self.redraw()
 
-    def _selected(self) -> list[int]:
-        assert self.data is not None
-        ids: list[int] = [] if self.selection is None else self.data.points.ids[self.selection].tolist()
-        return ids
-
     def action_save(self) -> None:
         if self.is_read_only():
             return
-        if self.selection is None:
+        if self.selection is None or self.data is None:
             self.warn("nothing is selected: {map.rectangle:r} or {map.polygon:p} begins a lasso")
             return
-        names = self.session.sets()
+        session, names = self.session, self.session.sets()
+        ids: list[int] = self.data.points.ids[
+            self.selection
+        ].tolist()  # what is selected now, not at the answer
 
         def choices(typed: str) -> Iterable[tuple[str, str]]:
             return [(name, "replace this set") for name in names if typed.strip() and typed.strip() in name]
 
         def save(name: str) -> None:
-            self._save_as(name.strip(), lambda _: self.say(f"saved: in_set({name.strip()})"))
+            name = name.strip()
+            work = partial(session.save_set, name, ids)
+            self.background("save", work, lambda _: self.say(f"saved: in_set({name})"))
 
         self.ask("save the selection as the set", save, choices=choices)
-
-    def _save_as(self, name: str, then: Any) -> None:
-        session, ids = self.session, self._selected()
-        self.background("save", lambda: session.save_set(name, ids), then)
 
     def action_update(self) -> None:
         self._start(("map",))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from colonnade.tui.keys import with_keys
-from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.map_lasso import Lasso
 from colonnade.tui.screens.map_reads import Drawn, Flags, Here, Look, crowds_of, draw_map, here
+from colonnade.tui.widgets.cells import fit
 from colonnade.tui.widgets.globe import Globe
-from colonnade.tui.widgets.line import TextLines
+from colonnade.tui.widgets.line import TextLines, keyed
 from colonnade.tui.widgets.map_legend import KeyPart, MapLegend
 from colonnade.tui.widgets.picture import Picture
 
@@ -117,7 +117,7 @@ class MapDrawing(BaseScreen):
 
     def _not_loaded(self, error: Exception) -> None:
         self.data = self.drawn = self.selection = None
-        self.globe.tell(str(error).partition("\n")[0])
+        self.globe.tell(one_line(error))
         self.query_one(Picture).show(None)
         self._tell_legend()
 
@@ -189,7 +189,7 @@ class MapDrawing(BaseScreen):
         parts = [f"{images} images"]
         if self.selection is not None:
             chosen = int(self.selection.sum())
-            does = with_keys("{map.take:Enter} shows, {map.save:w} saves, Esc drops", self.app._keymap)
+            does = keyed(self, "{map.take:Enter} shows, {map.save:w} saves, {app.back:Esc} drops")
             parts = [f"{chosen:,} of {images} selected: {does}"]
         if look.colouring == "attribute" and look.attribute is not None:
             parts.append(f"{look.attribute}: {drawn.marked:,} accepted, {drawn.half:,} tentative")
@@ -201,7 +201,7 @@ class MapDrawing(BaseScreen):
         if look.only and look.colouring != "density":
             parts.append("the rest is not drawn")
         if drawn.data.missing:
-            places = with_keys("{map.update:u} places them", self.app._keymap)
+            places = keyed(self, "{map.update:u} places them")
             parts.append(f"{drawn.data.missing:,} not on the map: {places}")
         if self._job:
             parts.append(self._job)
@@ -246,7 +246,8 @@ class MapDrawing(BaseScreen):
         lines = [
             f"{one.code} {f'{one.confidence or 0:.2f}'.removeprefix('0')} {one.status}" for one in best[:7]
         ]
-        about.show((mark + image.shown, *(lines or ["no attribute accepted"])))
+        name = fit(image.shown, about.size.width - len(mark), cut="left")
+        about.show((mark + name, *(lines or ["no attribute accepted"])))
         reason = image.error or ("the file is missing" if image.state == "missing" else None)
         picture.show(image.file, reason or (None if image.file else "an imported vector: there is no file"))
 

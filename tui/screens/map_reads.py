@@ -64,7 +64,7 @@ class Flags:
         """(marked, half marked) bool [n]; None where nothing is."""
         named = data.session.selections if look.colouring == "query" else {}
         about = look.attribute if look.colouring == "attribute" else look.query
-        key = (id(data), look.colouring, about, tuple(named.items()))
+        key = (data, look.colouring, about, tuple(named.items()))
         if key != self._key:
             if look.colouring == "attribute" and look.attribute is not None:
                 self._flags = data.statuses(look.attribute)

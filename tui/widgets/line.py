@@ -6,9 +6,15 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
+from colonnade.tui.keys import with_keys
 from colonnade.tui.widgets.cells import fit
 
-__all__ = ["TextLine", "TextLines"]
+__all__ = ["TextLine", "TextLines", "keyed"]
+
+
+def keyed(widget: Widget, text: str) -> str:
+    """A text of the app's own in which each `{IDENTITY:KEY}` is the key in force: see `with_keys`."""
+    return with_keys(text, widget.app._keymap)
 
 
 class TextLines(Widget):

@@ -14,9 +14,10 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from colonnade.tui.keys import action, with_keys
+from colonnade.tui.keys import action
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import fit, text_cells
+from colonnade.tui.widgets.line import keyed
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -211,9 +212,7 @@ class QueryLine(Widget):
     def _first_line(self) -> Strip:
         width = self.size.width
         style = self.rich_style
-        text, kind = (
-            (self._text, style) if self._text else (with_keys(_EMPTY, self.app._keymap), self._style("dim"))
-        )
+        text, kind = (self._text, style) if self._text else (keyed(self, _EMPTY), self._style("dim"))
         if self._instead is not None:
             text, kind = self._instead, self._style("result")
         right = self._result

@@ -9,9 +9,9 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from colonnade.tui.keys import with_keys
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import fit, text_cells
+from colonnade.tui.widgets.line import keyed
 
 __all__ = ["STANDARD_HINT", "HeaderLine", "StatusLine"]
 
@@ -80,7 +80,7 @@ class StatusLine(Widget):
         """Say something; `kind`: warn or bad, which is said by a sign, too."""
         if self._lead:
             text, kind = f"{self._lead} - {text}" if text else self._lead, kind or "warn"
-        text = safe(with_keys(text, self.app._keymap), limit=2000)
+        text = safe(keyed(self, text), limit=2000)
         if (text, kind) != (self.message, self.kind):
             self.message, self.kind = text, kind
             self._fold()
@@ -103,7 +103,7 @@ class StatusLine(Widget):
 
     def stand(self, text: str) -> None:
         """What the left shows while nothing was just said."""
-        text = safe(with_keys(text, self.app._keymap), limit=2000)
+        text = safe(keyed(self, text), limit=2000)
         if text != self._standing:
             self._standing = text
             self.refresh()
@@ -135,7 +135,7 @@ class StatusLine(Widget):
             line = self._lines[y] if y < len(self._lines) else ""
             return Strip([Segment(fit(f" {line}", width), said)], width)
         left = f" {_SIGNS[self.kind]}{self.message}" if self.message else f" {self._standing}"
-        hint = safe(with_keys(self._hint, self.app._keymap), limit=300)
+        hint = safe(keyed(self, self._hint), limit=300)
         room = width - text_cells(left)
         right = hint + " " if text_cells(hint) + 3 <= room else ""
         size = width - text_cells(right)

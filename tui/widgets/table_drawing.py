@@ -12,9 +12,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from colonnade.tui.keys import with_keys
 from colonnade.tui.safe import safe
 from colonnade.tui.widgets.cells import Cell, fit
+from colonnade.tui.widgets.line import keyed
 from colonnade.tui.widgets.table_source import GAP, Column, Row, layout
 
 __all__ = ["GUTTER", "DrawnTable"]
@@ -75,7 +75,7 @@ class DrawnTable(Widget):
 
     @property
     def _advice(self) -> str:
-        return safe(with_keys(self.empty, self.app._keymap), limit=2000)
+        return safe(keyed(self, self.empty), limit=2000)
 
     def _layout(self) -> list[tuple[int, int]]:
         if self._columns_drawn is not None:
