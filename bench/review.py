@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from colonnade.engine.errors import InputError
 from colonnade.engine.label_audit import audit, draw
-from colonnade.engine.label_fit import fit_labels, ready
+from colonnade.engine.label_fit import fit_labels
 from colonnade.engine.label_precision import cut_for_precision
 from colonnade.engine.review_choice import choose_image, doubtful_answer
 
@@ -69,11 +69,10 @@ def main() -> None:
 
 def review_table(axis: Axes, seeds: int, pool: Executor) -> None:
     print(f"{'reviewer':<50}" + "".join(f"{mark:>8}" for mark in (0, *BUDGETS)))
-    plain, apart, before, _, waiting = tables(axis, seeds, pool, wrong=0.0)
+    plain, apart, before, _ = tables(axis, seeds, pool, wrong=0.0)
     row("never wrong", plain.mean(axis=0))
     for name, values in zip(COLLECTIONS, plain, strict=True):
         row(f"  {name}", values)
-    row("  where too few answers move no cut", waiting.mean(axis=0))
     row("never wrong, labelled images left out", np.nanmean(apart, axis=0))
     row("  the same images without labels", np.nanmean(before, axis=0))
     for title, looks in (
@@ -100,15 +99,14 @@ def tables(
     axis: Axes, seeds: int, pool: Executor, *, wrong: float, looks: Looks = Looks.NONE
 ) -> tuple[np.ndarray, ...]:
     """[collection, mark] each: macro-F1 of all images; of those that are not labelled; of these without labels; how
-    many second looks there were; macro-F1 of all images where the cut waits for two labels of each kind or ten in all.
-    """
+    many second looks there were."""
     work = partial(scores, wrong=wrong, looks=looks, seeds=seeds)
     runs = [np.stack(list(pool.map(work, axis[name], chunksize=4))) for name in COLLECTIONS]
     return tuple(np.moveaxis(np.array([_means(run) for run in runs]), 1, 0))
 
 
 def _means(run: np.ndarray) -> np.ndarray:
-    """Means [5, mark] over attributes, of those that have a number."""
+    """Means [4, mark] over attributes, of those that have a number."""
     count = (~np.isnan(run)).sum(axis=0)
     return np.asarray(np.where(count, np.nansum(run, axis=0) / np.maximum(count, 1), np.nan))
 
@@ -118,8 +116,8 @@ def row(title: str, values: Sequence[float] | np.ndarray) -> None:
 
 
 def scores(attribute: Attribute, *, wrong: float, looks: Looks, seeds: int) -> np.ndarray:
-    """[5, mark] as in `tables`; where labels are left out, NaN for fewer than three positives."""
-    found = np.full((seeds, 5, 1 + len(BUDGETS)), np.nan)
+    """[4, mark] as in `tables`; where labels are left out, NaN for fewer than three positives."""
+    found = np.full((seeds, 4, 1 + len(BUDGETS)), np.nan)
     for seed in range(seeds):
         for at, given in enumerate(review(attribute, (0, *BUDGETS), wrong, seed, looks=looks)):
             kept = np.ones(len(attribute.x), dtype=bool)
@@ -128,7 +126,6 @@ def scores(attribute: Attribute, *, wrong: float, looks: Looks, seeds: int) -> n
             without, cut = cut_of(attribute, Answers()), cut_of(attribute, given)
             found[seed, 0, at] = f1(attribute.x >= cut, attribute.present)
             found[seed, 3, at] = sum(given.twice)
-            found[seed, 4, at] = f1(attribute.x >= (cut if given.ready else without), attribute.present)
             if present.sum() >= 3:
                 found[seed, 1, at] = f1(x >= cut, present)
                 found[seed, 2, at] = f1(x >= without, present)
@@ -148,10 +145,6 @@ class Answers:
     def of(self, attribute: Attribute) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(x, present, sure), as for `fit_labels`."""
         return attribute.x[self.asked], np.array(self.present, dtype=bool), np.array(self.twice, dtype=bool)
-
-    @property
-    def ready(self) -> bool:
-        return ready(sum(self.present), len(self.present) - sum(self.present))
 
     def doubtful(self, attribute: Attribute) -> int | None:
         """The answer that is asked for again, as `Review` does it."""

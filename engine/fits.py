@@ -83,7 +83,7 @@ def _make_fits(
     for order in orders:
         if order.method == "labels" and not answers[order.code].enough:
             raise InputError(
-                f"{order.code}: {len(answers[order.code].ids)} labels; two of each kind or ten in all are needed: "
+                f"{order.code}: {len(answers[order.code].ids)} labels; two of each kind or five in all are needed: "
                 f"colonnade review {order.code}"
             )
     made = {}

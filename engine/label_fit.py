@@ -21,8 +21,6 @@ import numpy as np
 from colonnade.engine.label_arrays import FAR, Labels, as_given, checked, of_both
 
 __all__ = [
-    "READY_IN_ALL",
-    "READY_OF_EACH",
     "LabelFit",
     "expected_deviation",
     "fit_labels",
@@ -30,7 +28,7 @@ __all__ = [
     "slip_probabilities",
 ]
 
-READY_OF_EACH, READY_IN_ALL = 2, 10
+_OF_EACH, _IN_ALL = 2, 5
 
 _DELTA_SD, _SLOPE, _SLOPE_SD = 1.5, 1.5, 0.5
 _AT_CUT = float(np.log(0.4 / 0.6))
@@ -66,14 +64,10 @@ class LabelFit:
     absent: int
     """Answers that were used, of each kind."""
 
-    @property
-    def ready(self) -> bool:
-        return ready(self.present, self.absent)
-
 
 def ready(present: int, absent: int) -> bool:
-    """Whether there are enough answers to move a cut: two of each kind, or ten in all."""
-    return min(present, absent) >= READY_OF_EACH or present + absent >= READY_IN_ALL
+    """Whether there are enough answers to move a cut: two of each kind, or five in all."""
+    return min(present, absent) >= _OF_EACH or present + absent >= _IN_ALL
 
 
 def fit_labels(

@@ -193,7 +193,7 @@ def test_labels_move_the_cut_and_forget_nothing_of_the_base(store: Store) -> Non
     shows = images(COUNT)[1][:, 0]
     base = fit_of(store, "cat")
     label(store, "cat", {0: True, 1: False})
-    with pytest.raises(InputError, match="cat: 2 labels; two of each kind or ten in all"):
+    with pytest.raises(InputError, match="cat: 2 labels; two of each kind or five in all"):
         fit_attributes(store, ["cat"], "labels")
     assert fit_attributes(store, method="labels").outcomes == ()
     with open_stage(store.path, command="test") as stage:

@@ -66,12 +66,12 @@ def test_without_labels_nothing_moves() -> None:
     assert fit.delta == pytest.approx(0, abs=1e-9)
     assert fit.slope == pytest.approx(1.5)
     assert fit.delta_sd == pytest.approx(1.5, rel=0.01)
-    assert not fit.ready
+    assert not ready(fit.present, fit.absent)
 
 
 @pytest.mark.parametrize(
     ("present", "absent", "wanted"),
-    [(2, 2, True), (1, 8, False), (1, 9, True), (10, 0, True), (2, 1, False), (0, 0, False), (9, 0, False)],
+    [(2, 2, True), (1, 3, False), (1, 4, True), (5, 0, True), (2, 1, False), (0, 0, False), (0, 4, False)],
 )
 def test_ready(present: int, absent: int, wanted: bool) -> None:
     assert ready(present, absent) is wanted
@@ -144,7 +144,7 @@ def test_the_cut_parts_what_the_answers_part() -> None:
     said = np.array([True, True, True, False, False, False, False, False])
     fit = fit_labels(x, said, collection=np.concatenate([collection, x]))
     assert 1.7 < fit.delta <= 2.5
-    assert fit.ready
+    assert ready(fit.present, fit.absent)
 
 
 def test_the_cut_is_between_images() -> None:

@@ -47,7 +47,7 @@ def done_words(standing: dict[str, Any], answered: int, *, exhausted: bool) -> s
     more = "" if exhausted else ", + asks ten more"
     if standing["ready"]:
         return f"{what}: f moves the cut by the labels{more}, N goes where a label is worth most"
-    need = "the cut needs two labels of each kind, or ten in all"
+    need = "the cut needs two labels of each kind, or five in all"
     return f"{what}; {need}{more}, N goes where a label is worth most"
 
 

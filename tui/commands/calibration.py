@@ -141,7 +141,7 @@ def fit(
 
     auto needs no labels: it compares each attribute with everyday phrases on the same image, looks for a direction
     that its likeliest images share, and cuts where few images lie. It needs 200 images and vectors of those phrases.
-    labels moves that cut by people's answers: two of each kind, or ten in all. fixed is the model's own sigmoid.
+    labels moves that cut by people's answers: two of each kind, or five in all. fixed is the model's own sigmoid.
     Shown is what changes: method, cut and images before and after.
 
     Example: colonnade calibration fit earth --dry-run
@@ -162,7 +162,7 @@ def fit(
             on_conflict=say,
         )
     if not run.outcomes:
-        why = "no attribute has labels enough, two of each kind or ten in all; colonnade review CODE"
+        why = "no attribute has labels enough, two of each kind or five in all; colonnade review CODE"
         say(f"nothing to fit: {why if method is Method.LABELS else 'the vocabulary has no base attributes'}")
     report(run, dry_run=dry_run, json_=json_)
 

@@ -57,7 +57,7 @@ def review(
 
     The pictures nearest to the cut come first, for they tell most: 20 answers go a long way. Each answer is saved at
     once; run it again to go on where you stopped. At the end the cut moves to where the answers put it, once there are
-    two of each kind or ten in all; a cut that you set by hand stays. --audit asks about pictures drawn by chance, from
+    two of each kind or five in all; a cut that you set by hand stays. --audit asks about pictures drawn by chance, from
     which precision and recall of the accepted ones follow, with 90 % intervals, and moves no cut. Several people can
     review: one question in five is about a picture that another has judged, and most of them decide.
 
@@ -211,7 +211,7 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
     elif stays:
         say(stays)
     elif fit and not audit and not standing.ready:
-        say("two labels of each kind or ten in all move the cut")
+        say("two labels of each kind or five in all move the cut")
 
 
 def _read_again(store: Store, questions: Review, *, audit: bool) -> Review:
