@@ -15,15 +15,16 @@ from colonnade.engine.calibration_store import FitChange, active_model, base_att
 from colonnade.engine.cut import moved, odds_of_cut
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import ConflictError, InputError
-from colonnade.engine.fit_choice import Choice, Grounds, read_choice, read_grounds
+from colonnade.engine.fit_choice import Choice, Grounds, read_grounds
 from colonnade.engine.fit_comparison import Comparison
 from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.freshness import AttributeWork, base_work, cell_states
 from colonnade.engine.known_stats import KnownStats
-from colonnade.engine.provenance import logit_definition, read_definitions
+from colonnade.engine.provenance import read_definitions
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import conflict_retries, open_stage
 from colonnade.engine.store import Store
+from colonnade.engine.tag import plan_tag
 from colonnade.engine.tag_stage import score_all, stage_work
 from colonnade.engine.texts import Encoded, encode_for, stage_texts
 from colonnade.engine.vocabulary import Vocabulary
@@ -248,7 +249,7 @@ def _state(
     )
     for code in wanted:
         base_attribute(vocabulary, code)
-    grounds, known = read_grounds(snapshot, vocabulary, model), read_definitions(snapshot)
+    grounds = read_grounds(snapshot, vocabulary, model)
     if encode:
         prompts = [
             text for code in wanted for text in vocabulary.prompts(code) if text not in grounds.prompts
@@ -256,11 +257,8 @@ def _state(
         phrases = grounds.background.lacking if grounds.obstacle is None else ()
         encoded = encode_for(grounds, prompts, phrases, encoded, load)
         grounds = encoded.added_to(grounds)
-    choices = {}
-    for code in wanted:
-        own = vocabulary.prompts(code)
-        logit = logit_definition(model, own).hash
-        choices[code] = read_choice(snapshot, grounds, code, own, logit, known)
+    planned = plan_tag(snapshot, vocabulary, model, codes=wanted, grounds=grounds)
+    choices = {item.code: item.choice for item in planned if item.choice is not None}
     return _State(snapshot, vocabulary, grounds, choices), encoded
 
 

@@ -65,6 +65,9 @@ def plan_tag(
 ) -> tuple[AttributeWork, ...]:
     """What the base attributes need under a model, in the vocabulary's order; empty without one.
 
+    Whether a model can encode background phrases shows only when it is tried. Where that is all there is to do, what
+    was scored without them stays, or a try in vain would be planned for ever; the next other work tries again.
+
     Args:
         grounds: by default those in the snapshot.
 
@@ -80,10 +83,19 @@ def plan_tag(
     known = read_definitions(snapshot)
     embedded = cell_states(snapshot, "embeddings", model.key)
     grounds = grounds or read_grounds(snapshot, vocabulary, model)
-    return tuple(
-        base_work(snapshot, vocabulary, attribute, grounds, embedded, known, force=force)
-        for attribute in chosen
-    )
+
+    def planned(grounds: Grounds) -> tuple[AttributeWork, ...]:
+        return tuple(
+            base_work(snapshot, vocabulary, attribute, grounds, embedded, known, force=force)
+            for attribute in chosen
+        )
+
+    work = planned(grounds)
+    if missing_phrases(grounds, work):
+        without = planned(replace(grounds, encodes=False))
+        if not any(item.cells for item in without):
+            return without
+    return work
 
 
 def chosen_attributes(vocabulary: Vocabulary, codes: Sequence[str] | None) -> list[BaseAttribute]:

@@ -38,6 +38,7 @@ from colonnade.engine.fit_choice import stored_row
 from colonnade.engine.fit_run import fit_attributes, set_cut
 from colonnade.engine.freshness import Task
 from colonnade.engine.import_embeddings import import_embeddings, import_vectors
+from colonnade.engine.places import read_places
 from colonnade.engine.prompts import PHRASE, prompt_vectors
 from colonnade.engine.scoring import codes_of_statuses, unit_length
 from colonnade.engine.settings import Model, update_settings
@@ -479,12 +480,29 @@ def test_phrases_that_cannot_be_encoded_are_done_without(tmp_path: Path) -> None
     assert "background phrases cannot be encoded: hash: cannot be fetched" in told[0]
     assert "fixed calibration" in told[1]
     assert tag(store, load=load).attributes == ()  # type: ignore[arg-type]
+    derive_attributes(store)
+    assert store.plan().empty, "trying again would fail again"
+    assert read_places(store, store.snapshot(), store.vocabulary(), "cat").fit == Fit("fixed", 25.5, 1.5)
+    assert set_cut(store, "cat", 2.0).changed == ("cat",)
+    store_fits(store, {"cat": None}, active_model(store))
+    tag(store, load=load)  # type: ignore[arg-type]
+    derive_attributes(store)
+    # New images are a reason to try once more, and a background is one by itself.
+    put_images(store, tmp_path, images(5, seed=3)[0], first=300)
+    assert store.plan().to_calibrate == BASE
+    assert tag(store, load=load).fitted == ()  # type: ignore[arg-type]
+    derive_attributes(store)
+    assert store.plan().empty
+    put_background(store, tmp_path)
+    assert store.plan().to_calibrate == BASE
+    assert tag(store, load=load).fitted == BASE  # type: ignore[arg-type]
 
 
 def test_a_refresh_waits_for_what_needs_the_model(tmp_path: Path) -> None:
     store = planted_store(tmp_path, background=False)
     tag(store)
     update_settings(store.path, lambda now: replace(now, models=(replace(now.models[0], spec="hash"),)))
+    put_images(store, tmp_path, images(5, seed=3)[0], first=300)
     assert refresh(store, ["cat"]) == ((), ("cat",))
 
 
