@@ -90,8 +90,9 @@ def _pack(cursor: DuckDBPyConnection, source: str, column: str) -> PackedTexts:
 
 
 def _closed(texts: list[str | None]) -> bytes:
-    if None not in texts:
-        joined = "\0".join(texts)  # type: ignore[arg-type]
+    known = [text for text in texts if text is not None]
+    if len(known) == len(texts):
+        joined = "\0".join(known)
         if joined.count("\0") == len(texts) - 1:
             return zlib.compress(_PLAIN + joined.encode(), 1)
     return zlib.compress(_JSON + json.dumps(texts).encode(), 1)

@@ -86,7 +86,7 @@ def guarded_streams() -> Iterator[None]:
     before = sys.stdin, sys.stdout, sys.stderr
     _open_closed()
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = _guarded(sys.stdout, 1, "stdout", strict=True)
     sys.stderr = _guarded(sys.stderr, 2, "stderr", strict=False)
     try:
