@@ -297,6 +297,15 @@ def test_nothing_to_fit_is_told_with_the_reason(store: Path) -> None:
     assert "nothing to fit: no attribute has labels enough" in ran.err
 
 
+@pytest.mark.parametrize(("word", "meant"), [("shwo", "show"), ("ft", "fit"), ("eart", "earth")])
+def test_a_word_that_is_neither_command_nor_attribute(store: Path, word: str, meant: str) -> None:
+    ran = colonnade(store, "calibration", word, "moon")
+    assert ran.code == 3
+    assert f"neither a command (show, set, fit, export) nor an attribute; did you mean {meant}?" in ran.err
+    assert "command" not in colonnade(store, "calibration", "show", word).err
+    assert "command" not in colonnade(store, "calibration", "both", "moon").err
+
+
 def test_no_signal_and_proposals_show_elsewhere(planted: Store, tmp_path: Path) -> None:
     from planted_stores import images, put_images
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,7 +53,7 @@ _CodesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CODE]...",
 def register(app: typer.Typer) -> None:
     """Add `calibration` with show, set, fit and export."""
     commands = {"show": show, "set": set_, "fit": fit, "export": export}
-    add_group(app, "calibration", _HELP, commands, alone=show)
+    add_group(app, "calibration", _HELP, commands, alone=_show_all)
     app.registered_groups[-1].cls = _CodesShow
 
 
@@ -61,11 +62,13 @@ class _CodesShow(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.obj = tuple(self.commands)  # one of these may have been meant
             return "show", self.commands["show"], args
         return super().resolve_command(ctx, args)
 
 
 def show(
+    context: typer.Context,
     codes: _CodesArgument = None,
     store: StoreOption = None,
     at: AtOption = None,
@@ -85,7 +88,33 @@ def show(
 
     Example: colonnade calibration show earth
     """
-    _show(open_store(store), codes or None, at, json_=json_)
+    from colonnade.engine.errors import InputError
+
+    opened = open_store(store)
+    try:
+        _show(opened, codes or None, at, json_=json_)
+    except InputError:
+        if codes and context.obj:
+            _check_word(opened, codes[0], at, commands=context.obj)
+        raise
+
+
+def _show_all(*, store: Path | None, json_: bool) -> None:
+    _show(open_store(store), None, None, json_=json_)
+
+
+def _check_word(store: Store, word: str, at: int | None, *, commands: Sequence[str]) -> None:
+    """Refuse a word that is no attribute: it may be a mistyped command."""
+    from colonnade.engine.errors import InputError
+    from colonnade.engine.nearest import nearest
+
+    vocabulary = store.vocabulary(store.snapshot(at) if at is not None else None)
+    if word not in vocabulary:
+        near = nearest(word, (*commands, *vocabulary.codes))
+        hint = f"did you mean {near}?" if near else "`colonnade vocab list` shows the attributes"
+        raise InputError(
+            f"calibration {word[:64]}: neither a command ({', '.join(commands)}) nor an attribute; {hint}"
+        ) from None
 
 
 def _show(store: Store, codes: Sequence[str] | None, at: int | None, *, json_: bool) -> None:
