@@ -162,6 +162,7 @@ async def test_a_line_is_moved_saved_and_taken_back(tmp_path: Path) -> None:
 async def test_keys_typed_ahead_wait_for_the_table_and_the_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("colonnade.tui.typeahead._OPENING_S", 60.0)  # on a busy machine, too
     for name in ("calibration_table", "distribution"):
         read = getattr(Session, name)
 
@@ -175,9 +176,45 @@ async def test_keys_typed_ahead_wait_for_the_table_and_the_line(
         screen = browse.colonnade.base_screen
         assert isinstance(screen, CalibrationScreen)
         await until(lambda: screen._open, "the attribute")
-        assert screen.panel.lines is None
         await pilot.press("right")
         await until(lambda: screen.panel.lines is not None and screen.panel.lines.moved, "a line that moved")
+
+
+@pytest.mark.asyncio
+async def test_a_second_enter_leaves_the_first_to_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Session.save_cut
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.3)
+        return save(*given)
+
+    monkeypatch.setattr(Session, "save_cut", slow)
+    async with calibrating(sound_store(tmp_path / "s").path) as (pilot, screen):
+        lines = await open_first(pilot, screen)
+        await pilot.press("right", "enter", "enter")
+        assert "not done yet" in screen.status.message
+        await until(lambda: screen._done and not screen._at_work, "saved")
+        await pilot.press("u")
+        await until(
+            lambda: (
+                screen.panel.lines is not None
+                and screen.panel.lines.accepted_at == pytest.approx(lines.accepted_at)
+            ),
+            "the line stands where it stood",
+        )
+
+
+@pytest.mark.asyncio
+async def test_a_fit_that_was_tried_outlasts_another_size(tmp_path: Path) -> None:
+    async with calibrating(sound_store(tmp_path / "s").path) as (pilot, screen):
+        lines = await open_first(pilot, screen)
+        screen._fit_tried(lines.found.code, "auto", "2 would enter")
+        await pilot.resize_terminal(100, 30)
+        await until(lambda: screen.size.width == 100 and screen.panel.size.width == 100, "the size")
+        await pilot.pause()
+        assert (screen._tried, "2 would enter" in text(screen, "change")) == ("auto", True)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 
 from colonnade.tui.keys import action
+from colonnade.tui.screens.base import one_line
 from colonnade.tui.screens.calibration_attribute import AttributePanel, estimate_words
 from colonnade.tui.screens.calibration_changes import CalibrationChanges
 from colonnade.tui.screens.calibration_columns import (
@@ -26,7 +27,7 @@ __all__ = ["CalibrationScreen"]
 
 _REST_S = 0.12
 _REVIEWED = 12
-_TABLE_HINT = "enter opens  {calibration.review:r} review  {app.help:?} keys"
+_TABLE_HINT = "{table.choose:enter} opens  {calibration.review:r} review  {app.help:?} keys"
 _LINES_HINT = (
     "{line.left:←} {line.right:→} move  {line.other:tab} other line  {calibration.review:r} review"
     "  {app.help:?} keys"
@@ -95,7 +96,8 @@ class CalibrationScreen(CalibrationChanges):
         if lines is not None and lines.moved and not self._warned:
             self._warned = True
             self.warn(
-                "the lines are not saved where they are: enter saves, Esc again leaves them as they were"
+                "the lines are not saved where they are: {line.save:enter} saves,"
+                " {app.back:Esc} again leaves them as they were"
             )
             return True
         self._close()
@@ -109,7 +111,7 @@ class CalibrationScreen(CalibrationChanges):
     def _show_table(self, found: list[dict[str, Any]]) -> None:
         self._found = found
         if not found:
-            self._say_empty("no attribute has a calibration: add one in Vocabulary (2)")
+            self._say_empty("no attribute has a calibration: add one in Vocabulary ({app.vocabulary:2})")
         code = self.session.attribute or self.here
         rows = table_rows(sorted_rows(found, self._sort))
         place = next((n for n, row in enumerate(rows) if row[0] == code), self.table.cursor)
@@ -121,9 +123,8 @@ class CalibrationScreen(CalibrationChanges):
 
     def _no_table(self, error: Exception) -> None:
         problems = self.colonnade.overview.problems if self.colonnade.overview else ()
-        damage = damage_words(error)
         self._found = []
-        self._say_empty(damage or (problems[0] if problems else " ".join(str(error).split())))
+        self._say_empty(problems[0] if problems and damage_words(error) is None else one_line(error))
         self.table.show(ListSource(()))
         self.fail(error)
 
@@ -197,11 +198,12 @@ class CalibrationScreen(CalibrationChanges):
         )
         self.panel.head(name, facts, estimate_words(row))
 
-    def on_attribute_panel_moved(self) -> None:
+    def on_attribute_panel_moved(self, message: AttributePanel.Moved) -> None:
         lines = self.panel.lines
         if lines is None:
             return
-        self._warned, self._tried = False, None
+        if not message.room_alone:
+            self._warned, self._tried = False, None
         work = partial(near_items, self.session, lines, self.panel.place, self.panel.wanted)
         self.background("strips", work, lambda near: self.panel.show_strips(*near), delay=_REST_S)
 

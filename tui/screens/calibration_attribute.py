@@ -14,7 +14,7 @@ from colonnade.tui.cut_lines import CutLines
 from colonnade.tui.keys import action
 from colonnade.tui.widgets.grid import GridItem
 from colonnade.tui.widgets.histogram import Histogram
-from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.line import TextLine, keyed
 from colonnade.tui.widgets.thumbnails import PictureStrip
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class AttributePanel(Vertical, can_focus=True):
     @dataclass
     class Moved(Message):
         """A line stands elsewhere, or another one is the one that moves."""
+
+        room_alone: bool = False
+        """All that changed is how many images the strips have room for."""
 
     @dataclass
     class SaveAsked(Message):
@@ -109,7 +112,7 @@ class AttributePanel(Vertical, can_focus=True):
         """
         self._head = f" {name}   {facts}"
         self.query_one("#attribute-name", TextLine).tell(self._head)
-        self.query_one("#estimates", TextLine).tell(f" {estimates}")
+        self.query_one("#estimates", TextLine).tell(f" {keyed(self, estimates)}")
 
     def open(self, found: Distribution, *, keep: bool = False) -> None:
         """Show a distribution; `keep`: with the lines where they were moved to."""
@@ -129,7 +132,7 @@ class AttributePanel(Vertical, can_focus=True):
 
     def say(self, words: str) -> None:
         """What saving would change, in the place of what the lines say of it."""
-        self.query_one("#change", TextLine).tell(f" {words}")
+        self.query_one("#change", TextLine).tell(f" {keyed(self, words)}")
 
     def show_strips(self, above: Sequence[GridItem], below: Sequence[GridItem]) -> None:
         """Show the images on both sides of the line, nearest first."""
@@ -142,7 +145,7 @@ class AttributePanel(Vertical, can_focus=True):
 
     def on_resize(self) -> None:
         if self.lines is not None:
-            self.post_message(self.Moved())
+            self.post_message(self.Moved(room_alone=True))
 
     def action_step(self, steps: int) -> None:
         lines = self.lines
@@ -194,7 +197,7 @@ class AttributePanel(Vertical, can_focus=True):
         self.query_one("#counts", TextLine).tell(words)
         change = lines.change_words()
         if change:
-            self.say(f"not saved: {change} - enter saves, backspace takes back")
+            self.say(f"not saved: {change} - {{line.save:enter}} saves, {{line.back:backspace}} takes back")
         elif self.moving == "tentative":
             self.say("the tentative line alone moves its threshold in the vocabulary, by .01")
         else:
@@ -205,7 +208,7 @@ def estimate_words(row: dict[str, Any]) -> str:
     """Labels, precision and recall of an attribute as it is saved."""
     cells = row["cells"]
     if not row["labels"]:
-        return "no labels: r reviews the images at the line"
+        return "no labels: {calibration.review:r} reviews the images at the line"
     if cells["precision"] == "-" and cells["recall"] == "-":
-        return f"labels {cells['labels']}; an audit (Review, a) shows precision and recall"
+        return f"labels {cells['labels']}; an audit (Review, {{review.audit:a}}) shows precision and recall"
     return f"labels {cells['labels']}   as saved: precision {cells['precision']}  recall {cells['recall']}"

@@ -52,20 +52,22 @@ class CalibrationChanges(BaseScreen):
 
     # saving, fitting, taking back
 
-    def _refused(self) -> bool:
-        """Whether nothing can be written here; said in words."""
-        if not self.session.writable:
-            self.warn("the store is read-only for you: copy it to a place of your own to change it")
-            return True
-        return False
+    def _is_saving(self) -> bool:
+        """Whether a change is on its way, said in words: one in its place would take the way back to it."""
+        saving = "save" in self._at_work
+        if saving:
+            self.say("the change before is not done yet")
+        return saving
 
     def on_attribute_panel_save_asked(self) -> None:
         lines = self.panel.lines
+        if self._is_saving():
+            return
         if self._tried is not None and self._open is not None:
             self._fit(self._open, self._tried, dry_run=False)
         elif lines is None or not lines.moved:
-            self.say("the lines stand where they are saved: arrows move one")
-        elif not self._refused():
+            self.say("the lines stand where they are saved: {line.left:←} {line.right:→} move one")
+        elif not self.is_read_only():
             self.say(f"{lines.found.code}: saving, and making its scores anew ...")
             self.background(
                 "save", partial(save_lines, self.session, lines), partial(self._saved, lines=lines)
@@ -76,7 +78,7 @@ class CalibrationChanges(BaseScreen):
         if code is None:
             self.warn("no attribute is chosen")
             return
-        if self._refused():
+        if self.is_read_only() or self._is_saving():
             return
         if self._open is None:
             self.open_attribute(code)
@@ -92,19 +94,18 @@ class CalibrationChanges(BaseScreen):
 
         work = partial(fit, self.session, code, method, progress, dry_run=dry_run)
         then = partial(self._fit_tried, code, method) if dry_run else self._saved
-        self.background("fit", work, then, failed=partial(self._not_fitted, code))
+        group = "fit" if dry_run else "save"
+        self.background(group, work, then, failed=partial(self._not_fitted, code))
 
     def _fit_tried(self, code: str, method: str, words: str) -> None:
         if code == self._open:
             self._tried = method
-            self.panel.say(f"not saved: {words} - enter saves, Esc drops it")
+            self.panel.say(f"not saved: {words} - {{line.save:enter}} saves, {{app.back:Esc}} drops it")
             self.say("a fit was tried; nothing is saved yet")
 
     def _not_fitted(self, code: str, error: Exception) -> None:
         self._tried = None
-        if (
-            getattr(error, "kind", "") == "input"
-        ):  # nothing went wrong: the attribute or the model has no such fit
+        if getattr(error, "kind", "") == "input":  # nothing went wrong: there is no such fit
             self.warn(one_line(error))
         else:
             self.fail(error)
@@ -120,7 +121,7 @@ class CalibrationChanges(BaseScreen):
     def action_undo(self) -> None:
         if not self._done:
             self.say("nothing was saved here since the app was opened")
-        elif not self._refused():
+        elif not (self.is_read_only() or self._is_saving()):
             done = self._done[-1]
             self.say(f"{done.code}: taking back ...")
             self.background("save", partial(take_back, self.session, done), partial(self._taken_back, done))

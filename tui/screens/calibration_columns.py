@@ -46,7 +46,7 @@ _ALL = {
     "histogram": _column("histogram", 16),
     "center": _column("center", 6),
     "scale": _column("scale", 5),
-    "method": _column("method", 16),
+    "method": _column("method", 17),
     "cut": _column("cut", 6),
     "accepted": _column("accepted", 9),
     "tentative": _column("tentative", 9),

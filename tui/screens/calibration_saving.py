@@ -136,4 +136,4 @@ def _outcome(code: str, run: dict[str, Any]) -> str:
     change = next(change for change in changes if change["code"] == code)
     others = [name for name in run.get("written", ()) if name != code]
     also = f"; made anew, too: {', '.join(others)}" if others else ""
-    return f"{change['entering']:,} entered, {change['leaving']:,} left{also} - u takes it back"
+    return f"{change['entering']:,} entered, {change['leaving']:,} left{also} - {{calibration.undo:u}} takes it back"
