@@ -55,11 +55,12 @@ def kin_of(attribute_vector: np.ndarray, background: Background) -> Kin:
     similar = (background.vectors @ attribute_vector - mean) / deviation
     others = np.sort(similar[similar <= _SELF])[::-1]
     share = _LVIS / len(similar)
+    near, far, wide = (float(np.log1p((similar >= bound).sum() * share)) for bound in (_NEAR, _FAR, _WIDE))
     return Kin(
         _too_close(similar, _NEAR),
         _too_close(similar, _FAR),
         float(others[:10].mean()) if others.size else 0.0,
-        tuple(float(np.log1p((similar >= bound).sum() * share)) for bound in (_NEAR, _FAR, _WIDE)),  # type: ignore[arg-type]
+        (near, far, wide),
     )
 
 

@@ -15,6 +15,7 @@ import threading
 import warnings
 from dataclasses import dataclass, replace
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -150,14 +151,14 @@ def sniff_format(head: bytes) -> str | None:
     return None
 
 
-def _open_regular(path: str | Path) -> IO[bytes]:
+def _open_regular(path: str | Path) -> BufferedReader:
     if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a device or a pipe may wait, or do something
         raise _Refused("not a regular file")
-    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb")  # noqa: PTH123
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb")
 
 
-def _hash(stream: IO[bytes]) -> str:
-    return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()  # type: ignore[arg-type]
+def _hash(stream: BufferedReader) -> str:
+    return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _with_header(facts: ImageFacts, stream: IO[bytes], max_pixels: int) -> ImageFacts:
@@ -268,7 +269,8 @@ def _taken(exif: dict[int, Any]) -> datetime | None:
         match = _TAKEN.match(text[:64].strip()) if isinstance(text, str) else None
         try:
             if match:
-                return datetime(*map(int, match.groups()))  # type: ignore[arg-type]
+                year, month, day, hour, minute, second = map(int, match.groups())
+                return datetime(year, month, day, hour, minute, second)
         except ValueError:  # the 31st of February, or year 0
             continue
     return None

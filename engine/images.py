@@ -107,7 +107,7 @@ def file_path(root: str | Path, path: str, path_bytes: bytes | None = None) -> P
         raise InputError(
             f"image path {one_line(path)!r} does not stay inside its root folder; `forget` that row"
         )
-    return Path(os.fsdecode(os.path.join(os.fsencode(root), raw)))  # noqa: PTH118 (bytes)
+    return Path(root) / os.fsdecode(raw)
 
 
 def uuid_of(path: str) -> str | None:

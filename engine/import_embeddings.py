@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.import_files import VectorSource, collect, open_vectors
 from colonnade.engine.import_rows import Counts, Resolve, match_paths, stage_images
 from colonnade.engine.prompts import ATTRIBUTE, BACKGROUND, replace_prompts
-from colonnade.engine.settings import Model, update_settings
+from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import conflict_retries, open_stage
 from colonnade.engine.store import Store
@@ -189,7 +190,7 @@ def store_vectors(
             if on_conflict:
                 on_conflict(f"{error}; changed meanwhile, retrying")
             continue
-        update_settings(store.path, lambda settings: settings.with_model(model, activate=activate))  # noqa: B023
+        update_settings(store.path, partial(Settings.with_model, model=model, activate=activate))
         return Imported(
             model=model.key,
             images=len(images.names) if images else 0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def import_labels(store: Store, file: Path, *, skip_unknown: bool = False) -> Im
             with open_stage(store.path, command="labels import") as stage:
                 for shard in snapshot.shards("images"):
                     stage.require("images", None, shard, read=snapshot.cell("images", None, shard))
-                stage.late(lambda live, stage: _merge(live, stage, labels, now, written))  # noqa: B023
+                stage.late(partial(_merge, labels=labels, now=now, written=written))
                 stage.commit()
         except ConflictError:
             continue

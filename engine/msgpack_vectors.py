@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def require_msgpack() -> None:
         InputError: it is.
     """
     try:
-        import msgpack  # noqa: F401
+        import_module("msgpack")
     except ImportError:
         raise InputError(
             "crossfilter's vectors are msgpack, which needs a package that is not installed: "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from colonnade.engine.auto_axis import along_axes, log_odds
 from colonnade.engine.background_stats import Background, BackgroundStats, background_stats
@@ -220,10 +221,9 @@ def _fit(item: AttributeWork) -> Fit:
     return item.fit
 
 
-def _floats(data: object, name: str) -> np.ndarray:
+def _floats(data: pa.Table, name: str) -> np.ndarray:
     """float32 [n], nan for null."""
-    column = data[name]  # type: ignore[index]
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32)
+    return np.asarray(data[name].to_numpy(zero_copy_only=False), dtype=np.float32)
 
 
 def _keep_stored(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import pickle
 import sqlite3
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -303,13 +303,6 @@ def test_a_name_that_needs_quoting(tmp_path: Path) -> None:
 def test_without_msgpack_it_says_what_to_install(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def refuse_msgpack(name: str, *rest: Any) -> Any:
-        if name == "msgpack":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse_msgpack)
+    monkeypatch.setitem(sys.modules, "msgpack", None)
     with pytest.raises(InputError, match=r"pip install 'colonnade\[crossfilter\]'"):
         import_crossfilter(store, tmp_path / "c.db")
