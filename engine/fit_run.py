@@ -25,7 +25,7 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tag import plan_tag
-from colonnade.engine.tag_stage import score_all, stage_work
+from colonnade.engine.tag_stage import Steps, score_all, stage_work
 from colonnade.engine.texts import Encoded, encode_for, stage_texts
 from colonnade.engine.vocabulary import Vocabulary
 
@@ -199,17 +199,10 @@ def _run(
     encoded = Encoded({}, {})
     for _ in conflict_retries():
         state, encoded = _state(store, codes, encode, encoded, load)
-        done = [0, 2 * len(state.choices)]
-
-        def tick() -> None:
-            done[0] += 1  # noqa: B023
-            if progress:
-                progress(min(done[0], done[1]), done[1])  # noqa: B023
-
-        known = KnownStats()
+        tick, known = Steps(progress, 2 * len(state.choices)), KnownStats()
         fits = make(state, tick, known)
         work, waiting = _work(state, fits)
-        done[1] = done[0] + sum(len(item.cells) for item in work)
+        tick.total = tick.done + sum(len(item.cells) for item in work)
         compare = Comparison(state.snapshot)
         if dry_run:
             score_all(state.snapshot, state.vocabulary, state.grounds, work, compare.note, tick, known=known)

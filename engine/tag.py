@@ -20,7 +20,7 @@ from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import conflict_retries, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tag_stage import completed, stage_work
+from colonnade.engine.tag_stage import Steps, completed, stage_work
 from colonnade.engine.texts import (
     Encoded,
     PhrasesError,
@@ -163,7 +163,7 @@ def tag(
             continue
         whole = encoded.added_to(grounds)
         to_make = [item for item in work if item.to_make]
-        count = _Counter(progress, sum(len(item.cells) for item in work) + len(to_make))
+        count = Steps(progress, sum(len(item.cells) for item in work) + len(to_make))
         try:
             with open_stage(store.path, command="tag") as stage:
                 fits, known = _new_fits(snapshot, vocabulary, whole, to_make, count)
@@ -193,18 +193,6 @@ def tag(
             tell(f"calibrated anew, so cuts set by hand are gone: {some(by_hand)}")
         return outcome
     raise AssertionError("unreachable")
-
-
-class _Counter:
-    """Counts steps towards a total."""
-
-    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._progress:
-            self._progress(min(self._done, self._total), self._total)
 
 
 def _new_fits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colonnade.engine.calibration import Fit
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
     from colonnade.engine.known_stats import KnownStats
     from colonnade.engine.score_pass import CellScores, Emit
 
-__all__ = ["completed", "score_all", "stage_work"]
+__all__ = ["Steps", "completed", "score_all", "stage_work"]
+
+
+@dataclass(slots=True)
+class Steps:
+    """Counts steps towards a total."""
+
+    progress: Callable[[int, int], None] | None
+    total: int
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress:
+            self.progress(min(self.done, self.total), self.total)
 
 
 def completed(
