@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_app import AppFigures, Start
@@ -34,24 +34,17 @@ class Line:
 
 def start_lines(starts: Sequence[Start], rivals: Sequence[Rival]) -> list[Line]:
     """The first frame."""
-    ratio = statistics.median(one.frame / one.bare for one in starts)
+
+    def typical(read: Callable[[Start], float]) -> float:
+        return statistics.median(map(read, starts))
+
     return [
         Line(
-            "first frame",
-            statistics.median(one.frame for one in starts),
-            "s",
-            FRAME_SECONDS,
-            [rival.frame for rival in rivals],
+            "first frame", typical(lambda one: one.frame), "s", FRAME_SECONDS, [one.frame for one in rivals]
         ),
-        Line("  a bare Textual app's", statistics.median(one.bare for one in starts), "s"),
-        Line("  ratio, median of the pairs", ratio, "x", FRAME_RATIO),
-        Line(
-            "rows there",
-            statistics.median(one.results for one in starts),
-            "s",
-            None,
-            [rival.rows for rival in rivals],
-        ),
+        Line("  a bare Textual app's", typical(lambda one: one.bare), "s"),
+        Line("  ratio, median of the pairs", typical(lambda one: one.frame / one.bare), "x", FRAME_RATIO),
+        Line("rows there", typical(lambda one: one.results), "s", None, [one.rows for one in rivals]),
     ]
 
 
@@ -133,7 +126,8 @@ def print_screens(screens: Mapping[str, Sequence[Answer]]) -> None:
 
 
 def _seconds(answers: Sequence[Answer]) -> list[float]:
-    return sorted(answer.seconds for answer in answers if answer.seconds is not None)
+    """Ascending; an answer that never came is the slowest, so that it counts."""
+    return sorted(math.inf if answer.seconds is None else answer.seconds for answer in answers)
 
 
 def _p95(values: Sequence[float]) -> float:
@@ -146,9 +140,9 @@ def _times(
     target: float | None = None,
     others: Sequence[Sequence[Answer] | None] = (),
 ) -> list[Line]:
-    """The median and the 95th percentile, in ms; keys whose answer never came count as missed."""
+    """The median and the 95th percentile, in ms; how many answers never came is told, too."""
     found = _seconds(answers)
-    missed = len(answers) - len(found)
+    missed = found.count(math.inf)
     tail = f", {missed} of {len(answers)} unanswered" if missed else ""
     each = [_seconds(other) if other else [] for other in others]
     if not found:
@@ -190,7 +184,7 @@ def _peak(memory: Memory | None) -> float | None:
 def _amount(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "never"
     digits = {"s": 2, "x": 2, "ms": 1}.get(unit, 0)
     return f"{value:,.{digits}f} {unit}".rstrip()
