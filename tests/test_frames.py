@@ -22,6 +22,7 @@ STYLES = [
     Style(),
     Style(color="red"),
     Style(color="red", bold=True),
+    Style(bgcolor="blue"),
     Style(color="#102030", bgcolor="blue"),
     Style(reverse=True),
 ]
@@ -107,3 +108,7 @@ def test_of_a_part_no_more_is_sent_than_was_drawn() -> None:
     stream.feed(keeper.render(update, (WIDTH, HEIGHT), CONSOLE))
     assert screen.display[1] == "yyyyyxxxxxxx"
     assert screen.display[2] == "yyyxxxxxxxxx"
+    chops = [{0: Strip([Segment(" " * 5)]), 5: Strip([Segment("z" * (WIDTH - 5))])} for _ in frame]
+    update = ChopsUpdate(chops, [(1, 5, WIDTH)], [[5, WIDTH] for _ in frame])
+    stream.feed(keeper.render(update, (WIDTH, HEIGHT), CONSOLE))
+    assert screen.display[1] == "yyyyyzzzzzzz"
