@@ -31,7 +31,8 @@ class CutLines:
     @property
     def tentative_at(self) -> float:
         """Where `tentative` begins."""
-        return self.accepted_at - replace(self.found.axis, tentative=self.tentative).gap
+        axis = replace(self.found.axis, tentative=self.tentative)
+        return self.accepted_at - axis.gap if self.cut_moved else axis.place(self.tentative)
 
     @property
     def cut_moved(self) -> bool:

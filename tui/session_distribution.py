@@ -37,10 +37,11 @@ class Axis:
     """Thresholds on the confidence."""
 
     def place(self, confidence: float) -> float:
-        """Where on the column a confidence is reached; infinite for 0 and 1, and without signal and gate."""
-        if not 0 < confidence < 1:
-            return math.inf if confidence >= 1 else -math.inf
-        odds = (math.log(confidence / (1 - confidence)) - self._log_4) / self.slope + self._cut
+        """Where on the column the status of a threshold begins; infinite for 0 and 1, and without signal and gate."""
+        if 0 < confidence < 1:
+            odds = (math.log(confidence / (1 - confidence)) - self._log_4) / self.slope + self._cut
+        else:
+            odds = math.inf if confidence >= 1 else -math.inf
         if self.no_signal:
             odds = math.inf if self.gate is None else max(odds, self.gate)
         return self._column(odds)
