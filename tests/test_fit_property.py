@@ -119,8 +119,9 @@ def _label(store: Store, code: str, number: int) -> None:
          "policy": "policy", "reviewed_at": datetime(2024, 1, 1, tzinfo=UTC)}
         for image in rng.choice(205, size=12, replace=False)
     ]  # fmt: skip
-    snapshot = store.snapshot()
+    files = store.snapshot().cell("labels", code, 0)
     with open_stage(store.path, command="test") as stage:
-        data = pa.Table.from_pylist(rows, SCHEMAS["labels"])
-        stage.append("labels", code, 0, data, read=snapshot.cell("labels", code, 0))
+        before = [read_files(files)] if files else []
+        data = pa.concat_tables([*before, pa.Table.from_pylist(rows, SCHEMAS["labels"])])
+        stage.replace("labels", code, 0, data, read=files)
         stage.commit()
