@@ -354,8 +354,7 @@ def test_a_cut_is_moved(tmp_path: Path) -> None:
             tentative,
             40 - accepted - tentative,
         )
-        assert found.tentative_from(found.accepted_at) == pytest.approx(found.tentative_at)
-        assert (found.axis.column, found.count, sum(found.histogram(16))) == ("logit", 40, 40)
+        assert (found.axis.column, found.count) == ("logit", 40)
         by_logit = session.find("", sort="earth.logit").ids()
         above, below = found.near(found.accepted_at, 3)
         assert above == by_logit[:accepted][::-1][:3]
@@ -370,8 +369,6 @@ def test_a_cut_is_moved(tmp_path: Path) -> None:
         assert session.find("earth").ids() == sorted(by_logit[:10])
         moved = session.distribution("earth")
         assert moved.accepted_at == pytest.approx(place)
-        for confidence in (0.1, 0.5, 0.8, 0.95):
-            assert moved.axis.confidence(moved.axis.place(confidence), place) == pytest.approx(confidence)
         row = session.calibration_table(["earth"])[0]
         assert row["accepted"] == 10
         assert row["cells"]["attribute"] == "earth"

@@ -70,7 +70,7 @@ calls = {
     "warm_model": lambda: session.warm_model(),
     "calibration_table": lambda: session.calibration_table(),
     "calibration_receipt": lambda: session.calibration_receipt("earth"),
-    "distribution": lambda: (distribution.histogram(16), distribution.near(distribution.accepted_at, 3)),
+    "distribution": lambda: distribution.near(distribution.accepted_at, 3),
     "save_cut": lambda: session.save_cut(distribution, distribution.accepted_at + 1),
     "fit_attributes": lambda: session.fit_attributes(["earth"], "fixed"),
     "labels": lambda: session.labels(),

@@ -25,7 +25,7 @@
     .search_text(words) -> Ranked        .similar(id) .similar_to_file(file): read like Hits, nearest first
     .try_wording(code, description=..., prompts=...) -> TryResult
     .calibration_table() .calibration_receipt(code) .fit_attributes(codes, method, dry_run=...)
-    .distribution(code) -> Distribution  in this process: .counts(x, y) .confidence(at, x) .near(x, n) .histogram(bins)
+    .distribution(code) -> Distribution  in this process: .counts(x, y) .changed(x) .near(x, n)
     .save_cut(distribution, x)           .labels() .label(code, id, present) .labels_worth()
     .review(code) .review_page(code) .review_answer(code, question, present) .review_back(code)
     .warm_model() .model_ready .helper("writer" | "model").call(op, ...)

@@ -46,14 +46,6 @@ class Axis:
             odds = math.inf if self.gate is None else max(odds, self.gate)
         return self._column(odds)
 
-    def confidence(self, value: float, accepted_at: float) -> float:
-        """The confidence at a place if `accepted` began at `accepted_at`."""
-        if not 0 < self.accepted < 1:
-            return 0.0
-        wanted = math.log(self.accepted / (1 - self.accepted))
-        x = self.slope * (self._odds(value) - self._odds(accepted_at)) + wanted
-        return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
-
     def eighty(self, accepted_at: float) -> float:
         """The log odds of confidence .80 if `accepted` is to begin at a place: what the engine stores as the cut."""
         wanted = math.log(self.accepted / (1 - self.accepted))
@@ -118,10 +110,6 @@ class Distribution:
     def tentative_at(self) -> float:
         return self.axis.place(self.axis.tentative)
 
-    def tentative_from(self, accepted_at: float) -> float:
-        """Where `tentative` begins if `accepted` begins elsewhere: the two lines move together."""
-        return accepted_at - self.axis.gap
-
     def counts(self, accepted_at: float, tentative_at: float) -> tuple[int, int, int]:
         """(accepted, tentative, rejected) images with the lines at these places."""
         above = len(self.values) - int(self.values.searchsorted(accepted_at))
@@ -140,18 +128,6 @@ class Distribution:
         above: list[int] = self.ids[line : line + count].tolist()
         below: list[int] = self.ids[max(0, line - count) : line][::-1].tolist()
         return above, below
-
-    def histogram(self, bins: int, low: float | None = None, high: float | None = None) -> list[int]:
-        """Images in bins of equal width between two places, by default from the lowest to the highest."""
-        import numpy as np
-
-        start, stop = self.low if low is None else low, self.high if high is None else high
-        if not len(self.values):
-            return [0] * bins
-        counts: list[int] = np.histogram(self.values, bins, (start, stop if stop > start else start + 1))[
-            0
-        ].tolist()
-        return counts
 
     def bins_for(self, width: int) -> int:
         """How many bins tell something, 16 or more and at most one for each column.
