@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colonnade.engine.prompts import BACKGROUND, PHRASE, read_vectors
-from colonnade.engine.settings import Model
-from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.prompts import BACKGROUND, PHRASE
 from colonnade.engine.vocabulary import Vocabulary
 from colonnade.engine.vocabulary_model import PLACEHOLDER
 
 if TYPE_CHECKING:
     from colonnade.engine.background_stats import Background
 
-__all__ = ["MINIMUM_PHRASES", "MOST_PHRASES", "BackgroundState", "background_state", "read_background"]
+__all__ = ["MINIMUM_PHRASES", "MOST_PHRASES", "BackgroundState", "background_state"]
 
 MINIMUM_PHRASES = 50
 """Fewer phrases cannot tell an attribute from everything else."""
@@ -103,8 +101,3 @@ def background_state(vocabulary: Vocabulary, stored: Mapping[tuple[str, str], np
     wanted = {text for several in texts.values() for text in several}
     vectors = {text: vector for (text, kind), vector in stored.items() if kind == PHRASE and text in wanted}
     return BackgroundState(PHRASE, texts, vectors)
-
-
-def read_background(snapshot: Snapshot, vocabulary: Vocabulary, model: Model) -> Background | None:
-    """The background of a model, as far as it is stored whole."""
-    return background_state(vocabulary, read_vectors(snapshot, model)).background

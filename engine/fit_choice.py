@@ -34,7 +34,6 @@ __all__ = [
     "read_choice",
     "read_grounds",
     "sound_row",
-    "stored_row",
     "vectors_digest",
 ]
 
@@ -113,25 +112,22 @@ def read_grounds(snapshot: Snapshot, vocabulary: Vocabulary, model: Model, *, im
     )
 
 
-def stored_row(snapshot: Snapshot, code: str, model: Model) -> StoredRow | None:
-    """What is stored for an attribute under a model.
-
-    Raises:
-        StoreError: it is damaged.
-    """
-    for row in read_table("calibrations", snapshot.files("calibrations", code)).to_pylist():
-        if row["model"] == model.key:
-            return StoredRow(row_fit(row, code), row["fitted_at"])
-    return None
-
-
 def sound_row(snapshot: Snapshot, code: str, model: Model) -> tuple[StoredRow | None, bool]:
     """What is stored for an attribute under a model, as far as it can be used; and whether it is there but damaged.
 
     Raises:
         StoreError: the file is damaged, not the fit alone.
     """
-    for row in read_table("calibrations", snapshot.files("calibrations", code)).to_pylist():
+    return _sound(_rows(snapshot, code), code, model)
+
+
+def _rows(snapshot: Snapshot, code: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read_table("calibrations", snapshot.files("calibrations", code)).to_pylist()
+    return rows
+
+
+def _sound(rows: Sequence[Mapping[str, Any]], code: str, model: Model) -> tuple[StoredRow | None, bool]:
+    for row in rows:
         if row["model"] == model.key:
             try:
                 return StoredRow(row_fit(row, code), row["fitted_at"]), False
@@ -140,9 +136,8 @@ def sound_row(snapshot: Snapshot, code: str, model: Model) -> tuple[StoredRow | 
     return None, False
 
 
-def _was_by_labels(snapshot: Snapshot, code: str, model: Model) -> bool:
+def _was_by_labels(rows: Sequence[Mapping[str, Any]], snapshot: Snapshot, code: str, model: Model) -> bool:
     """Whether people's answers made a fit, and on embedded images are enough to move the cut of the model's own."""
-    rows = read_table("calibrations", snapshot.files("calibrations", code), ["method"]).to_pylist()
     if not any(row["method"] == "labels" for row in rows) or not snapshot.files("labels", code):
         return False
     from colonnade.engine.answers import read_answers
@@ -192,9 +187,10 @@ def read_choice(
     Raises:
         StoreError: a file is damaged.
     """
-    row, damaged = sound_row(snapshot, code, grounds.model)
+    rows = _rows(snapshot, code)
+    row, damaged = _sound(rows, code, grounds.model)
     choice = choose(grounds, row.fit if row is not None else None, prompts, logit, known)
-    if choice.fallback is not None and _was_by_labels(snapshot, code, grounds.model):
+    if choice.fallback is not None and _was_by_labels(rows, snapshot, code, grounds.model):
         why = choice.why_void or "not calibrated yet"
         choice = replace(choice, to_make=why, fallback=None)
     if not damaged:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from colonnade.engine.calibration import Fit
 from colonnade.engine.errors import InputError, StoreError
-from colonnade.engine.fit_choice import stored_row
+from colonnade.engine.fit_choice import sound_row
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import list_snapshots
 from colonnade.engine.store import Store
@@ -47,7 +47,7 @@ def fit_history(store: Store, code: str, model: Model, *, until: int | None = No
                 continue
             version = FitVersion(number, snapshot.created, snapshot.command, None, None)
             try:
-                row = stored_row(snapshot, code, model)
+                row, _ = sound_row(snapshot, code, model)
             except StoreError:
                 row = None
         except (InputError, StoreError):

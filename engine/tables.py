@@ -25,7 +25,6 @@ __all__ = [
     "Footer",
     "conform",
     "embeddings_schema",
-    "file_sha256",
     "id_digest",
     "prompts_schema",
     "read_embeddings",
@@ -277,12 +276,6 @@ def read_embeddings(
                     yield batch["image_id"].to_numpy(), vectors_of(batch["embedding"])
         except _DAMAGE as error:
             raise _damaged(file, error) from None
-
-
-def file_sha256(path: Path) -> str:
-    """The hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(file: DataFile, error: BaseException) -> StoreError:

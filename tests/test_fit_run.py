@@ -19,7 +19,7 @@ from colonnade.engine.calibration_store import active_model, store_fits
 from colonnade.engine.calibration_table import calibration_table
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import InputError
-from colonnade.engine.fit_choice import stored_row
+from colonnade.engine.fit_choice import sound_row
 from colonnade.engine.fit_document import fit_text
 from colonnade.engine.fit_run import fit_attributes, set_cut
 from colonnade.engine.review_answers import Answer, save_answer
@@ -48,7 +48,7 @@ def store(made: Path, tmp_path: Path) -> Store:
 
 
 def fit_of(store: Store, code: str) -> Fit:
-    row = stored_row(store.snapshot(), code, active_model(store))
+    row = sound_row(store.snapshot(), code, active_model(store))[0]
     assert row is not None
     return row.fit
 
@@ -95,12 +95,12 @@ def test_the_same_fit_once_more_is_no_change(store: Store) -> None:
     set_cut(store, "dog", 3.0)
     fit_attributes(store, ["cat"], "auto")
     number = store.snapshot().number
-    row = stored_row(store.snapshot(), "cat", active_model(store))
+    row = sound_row(store.snapshot(), "cat", active_model(store))[0]
     set_cut(store, "dog", 4.0)
     assert store.snapshot().number > number
     again = fit_attributes(store, ["cat"], "auto")
     assert (again.changed, again.written) == ((), ())
-    assert stored_row(store.snapshot(), "cat", active_model(store)) == row
+    assert sound_row(store.snapshot(), "cat", active_model(store))[0] == row
     assert len(receipt(store, "cat").history) == 2
 
 
