@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from app_driving import until
+from app_driving import lines_of, until
 from textual.widgets import Input
 from vocabulary_driving import (
     FILE,
@@ -24,10 +26,12 @@ from vocabulary_driving import (
 )  # fmt: skip
 
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, parse_vocabulary
+from colonnade.tui.keys import Configuration
 from colonnade.tui.screens.vocabulary_draft import Draft, Wording, steps_of
 from colonnade.tui.screens.vocabulary_form import Field
 from colonnade.tui.screens.vocabulary_kept import forget_edits, keep_edits, kept_drafts, kept_edits
 from colonnade.tui.screens.vocabulary_rule import RuleTable
+from colonnade.tui.session import Session
 from colonnade.tui.widgets.line import TextLines
 
 
@@ -276,3 +280,47 @@ async def test_before_the_file_is_read_keys_say_so(store: Path, monkeypatch: pyt
             await pilot.press(key)
             await pilot.pause()
             assert "still being read" in screen.status.message, key
+
+
+@pytest.mark.asyncio
+async def test_keys_typed_while_an_edit_is_made_are_for_what_it_leads_to(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit = Session.edit_vocabulary
+
+    def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(0.3)
+        return edit(*given, **named)
+
+    monkeypatch.setattr(Session, "edit_vocabulary", slow)
+    monkeypatch.setattr("colonnade.tui.typeahead._OPENING_S", 60.0)  # on a busy machine, too
+    async with vocabulary(store) as (pilot, screen):
+        await pilot.press("a")
+        form = await form_of(pilot, screen)
+        await fill(pilot, form, code="sun", description="the sun")
+        await pilot.press("escape", "a")
+        await until(lambda: screen.form not in (None, form), "a second form")
+        second = await form_of(pilot, screen)
+        assert second.draft.code == "", "what the first became is an edit, and nothing to go on with"
+        assert screen.work is not None and len(screen.work.steps) == 1
+
+
+@pytest.mark.asyncio
+async def test_advice_names_the_keys_in_force(store: Path) -> None:
+    keys = ("save", "view", "undo", "edit", "derive", "tag")
+    configuration = Configuration(keys={f"vocabulary.{name}": f"f{6 + n}" for n, name in enumerate(keys)})
+    async with vocabulary(store, configuration=configuration) as (pilot, screen):
+        await until(lambda: "F11 tags them" in plan(screen), "what is stale")
+        assert "about (F7: what" in told(screen)
+        await pilot.press("J")
+        await folded(screen, 1)
+        await until(lambda: "F6 saves" in plan(screen), "the plan")
+        await pilot.press("f7")
+        await until(lambda: "F8 takes the last back, F6 saves" in told(screen), "the keys")
+        await pilot.press("f10")
+        form = await form_of(pilot, screen)
+        assert "F6 save   Esc back" in lines_of(form.query_one("#form-title"))[0]
+        await fill(pilot, form, code="half")
+        await until(lambda: "the rule names no attribute yet: space on" in plan(screen), "why not yet")
+        await pilot.press("escape")
+        await until(lambda: "F10 goes on with it" in said(screen).replace("\n", " "), "how to go on")

@@ -10,6 +10,7 @@ from app_driving import lines_of, moon_store, opened, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from colonnade.tui.keys import Configuration
 from colonnade.tui.screens.vocabulary import VocabularyScreen
 from colonnade.tui.screens.vocabulary_form import Field, Form
 
@@ -50,9 +51,13 @@ def store_of(path: Path) -> Path:
 
 @asynccontextmanager
 async def vocabulary(
-    store: Path, size: tuple[int, int] = (80, 24), *, loaded: bool = True
+    store: Path,
+    size: tuple[int, int] = (80, 24),
+    *,
+    loaded: bool = True,
+    configuration: Configuration | None = None,
 ) -> AsyncIterator[tuple[Pilot[None], VocabularyScreen]]:
-    async with opened(store, size) as (pilot, app):
+    async with opened(store, size, configuration) as (pilot, app):
         app.open_screen("vocabulary")
         await until(lambda: isinstance(app.screen, VocabularyScreen) and app.screen.is_ready, "the screen")
         screen = app.screen

@@ -24,9 +24,8 @@ How to write one::
   only the latest asked for comes next; results that were overtaken are dropped. An exception goes to
   `failed(error)`, by default to the status line in one line. `delay` in seconds debounces.
 - `say(text)`, `warn(text)`, `fail(error)`: the status line, until the next key. `hint(text)`: its lasting right end.
-- `ask(title, then, value="", choices=None)`: a panel at the bottom with a text field and, with `choices(text) ->
-  list[(answer, words)]` (or `(shown, words, answer)`), a list to pick from; `then(answer)` runs on enter, nothing on
-  Esc. For names, files, words. Where no choice matches, the answer is the text as typed.
+- `ask(title, then, ...)`: a panel at the bottom with a text field and, with `choices`, a list to pick from, as `Prompt`
+  says; `then(answer)` runs on enter, nothing on Esc. Where no choice matches, the answer is the text as typed.
 - Selection shared by all screens: `self.session.query`, `.sort`, `.attribute`, `.image`, `.marks`: read them in
   `session_ready` and `resumed`, assign them when the user moves.
 - `self.app.open_screen("browse")` goes to another screen. Sizes: the screen has the classes `-tiny` (under 50
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from colonnade.tui.app import ColonnadeApp
     from colonnade.tui.session import Session
 
-__all__ = ["BaseScreen", "one_line"]
+__all__ = ["BaseScreen", "one_line", "superseded"]
 
 T = TypeVar("T")
 
@@ -66,11 +65,13 @@ def one_line(error: BaseException) -> str:
     from colonnade.engine.errors import ColonnadeError
 
     text = " ".join(str(error).split())
-    damage = damage_words(text)
-    if damage is not None:
-        return damage
     told = isinstance(error, ColonnadeError) or type(error).__name__ == "HelperError"
-    return text if told and text else f"{type(error).__name__}: {text}"
+    return damage_words(text) or (text if told and text else f"{type(error).__name__}: {text}")
+
+
+def superseded(error: Exception) -> bool:
+    """Whether a newer request took this one's place: nothing to tell."""
+    return type(error).__name__ == "SupersededError" or getattr(error, "kind", "") == "superseded"
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colonnade.tui.keys import action
+from colonnade.tui.screens.base import superseded
 from colonnade.tui.screens.browse_editing import EditScreen
-from colonnade.tui.screens.browse_query import superseded
 
 if TYPE_CHECKING:
     from colonnade.tui.session_hits import Hits

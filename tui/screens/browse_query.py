@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from colonnade.tui.keys import action
-from colonnade.tui.screens.base import BaseScreen, one_line
+from colonnade.tui.screens.base import BaseScreen, one_line, superseded
 from colonnade.tui.screens.browse_columns import found_words, result_columns, shown_sort
 from colonnade.tui.session_damage import ADVICE
 from colonnade.tui.widgets.attribute_list import AttributeList
@@ -21,16 +21,11 @@ if TYPE_CHECKING:
     from colonnade.tui.session_model import AttributeRow
     from colonnade.tui.session_ranked import Ranked
 
-__all__ = ["QueryScreen", "superseded"]
+__all__ = ["QueryScreen"]
 
 _STATES_SECONDS = 1.5
 _NOTHING = "no image matches"
 _NO_ATTRIBUTES = "no attributes yet: {app.vocabulary:2} adds one"
-
-
-def superseded(error: Exception) -> bool:
-    """Whether a newer request took this one's place: nothing to tell."""
-    return type(error).__name__ == "SupersededError" or getattr(error, "kind", "") == "superseded"
 
 
 class QueryScreen(BaseScreen):

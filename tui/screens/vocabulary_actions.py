@@ -79,7 +79,7 @@ class VocabularyActions(VocabularyList):
         if code is None or vocabulary is None:
             return
         if self.sorting is not None:
-            self.warn("in the file's order alone: o until the list is in it")
+            self.warn("in the file's order alone: {table.sort:o} until the list is in it")
             return
         base = isinstance(vocabulary.attribute(code), BaseAttribute)
         codes = [attribute.code for attribute in (vocabulary.base if base else vocabulary.derived)]

@@ -76,8 +76,10 @@ class Draft:
 
     @property
     def key(self) -> str:
-        """The key that goes on with it."""
-        return "e" if self.old else "d" if self.rule is not None else "a"
+        """The key that goes on with it, for `with_keys`."""
+        if self.old:
+            return "{vocabulary.edit:e}"
+        return "{vocabulary.add:a}" if self.rule is None else "{vocabulary.derive:d}"
 
     @property
     def is_blank(self) -> bool:
@@ -194,7 +196,7 @@ def _added(draft: Draft, code: str) -> dict[str, Any]:
     values: dict[str, Any] = {"code": code, "label": draft.label.strip(), "type": draft.type.strip() or None}
     if draft.rule is not None:
         if not draft.rule.codes:
-            raise ValueError("the rule names no attribute yet: space on one of them")
+            raise ValueError("the rule names no attribute yet: {rule.cycle:space} on one of them")
         described = description or f"Where {rule_text(draft.rule)}"[:500]
         return {**values, "description": described, "rule": draft.rule}
     if not description:
@@ -220,7 +222,8 @@ def _changes(draft: Draft, attribute: Attribute) -> dict[str, Any]:
     elif draft.rule is not None and draft.rule != attribute.rule:
         if not draft.rule.codes:
             raise ValueError(
-                "the rule names no attribute any more: space on one of them, or Esc and x removes it"
+                "the rule names no attribute any more: {rule.cycle:space} on one of them,"
+                " or {app.back:Esc} and {vocabulary.remove:x} removes it"
             )
         changes["rule"] = draft.rule
     return changes

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from colonnade.engine.vocabulary_model import Rule
+from colonnade.tui.screens.base import superseded
 from colonnade.tui.screens.vocabulary_draft import Draft, FieldError, draft_of, steps_of
 from colonnade.tui.screens.vocabulary_form import Field, Form
 from colonnade.tui.screens.vocabulary_saving import VocabularySaving
@@ -254,13 +255,12 @@ class VocabularyEditing(VocabularySaving):
             tries.column(which).show(tried)
 
     def _not_tried(self, which: int, error: Exception) -> None:
-        superseded = type(error).__name__ == "SupersededError" or getattr(error, "kind", "") == "superseded"
         self._tried.pop(which, None)
-        if not superseded and (tries := self.tries) is not None:
+        if not superseded(error) and (tries := self.tries) is not None:
             tries.column(which).explain(failure_lines(error))
 
 
 _NOTHING_TYPED = ("type a description or prompts: what they would find shows here, before anything is saved",)
 _NOTHING_PICKED = (
-    "space on a code puts it into the rule: what the rule finds shows here, before it is saved",
+    "{rule.cycle:space} on a code puts it into the rule: what the rule finds shows here, before it is saved",
 )

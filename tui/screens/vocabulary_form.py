@@ -19,10 +19,12 @@ from colonnade.tui.safe import safe
 from colonnade.tui.screens.vocabulary_draft import Draft, Wording
 from colonnade.tui.screens.vocabulary_rule import RuleTable
 from colonnade.tui.widgets.field import SafeInput
-from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.line import TextLine, keyed
 from colonnade.tui.widgets.window_table import WindowTable
 
 __all__ = ["Field", "Form", "Prompts"]
+
+_LEAVE = "{vocabulary.save:^S} save   {app.back:Esc} back"
 
 
 class Field(SafeInput):
@@ -162,14 +164,14 @@ class Form(Vertical):
         draft = self.draft
         what = f"edit {draft.old}" if draft.old else "a new attribute"
         if draft.rule is not None:
-            return f" {what}, derived by a rule   ^S save   Esc back"
+            return keyed(self, f" {what}, derived by a rule   {_LEAVE}")
         second = "AB"[draft.chosen]
         which = (
-            f"wording {second} of two (tab: the other)"
+            f"wording {second} of two ({{form.other:tab}}: the other)"
             if len(draft.wordings) > 1
-            else "tab: a second wording"
+            else "{form.other:tab}: a second wording"
         )
-        return f" {what}   {which}   ^S save   Esc back"
+        return keyed(self, f" {what}   {which}   {_LEAVE}")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -21,7 +21,7 @@ from colonnade.tui.screens.vocabulary_rows import (
 from colonnade.tui.screens.vocabulary_which import VocabularyWhich
 from colonnade.tui.screens.vocabulary_work import FILE
 from colonnade.tui.session_model import AttributeRow
-from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.line import TextLine, TextLines, keyed
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 __all__ = ["VocabularyList"]
@@ -33,6 +33,16 @@ _EMPTY = (
     " {vocabulary.import:i} takes in a vocabulary that ships"
 )
 _READING = "reading the vocabulary ..."
+_MEND = (
+    "mend them in your editor ({vocabulary.editor:E} opens it at the line under the cursor);"
+    " the list follows when it is saved"
+)
+_ANEW = "{vocabulary.again:R} makes your edits anew on it, {vocabulary.drop:X} drops them"
+_BEGIN = (
+    "{vocabulary.add:a} adds an attribute: a code, a label, and a description in the words that a caption would have",
+    "{vocabulary.import:i} takes in a vocabulary that ships, or a file",
+    "{vocabulary.derive:d} makes an attribute that follows from others by a rule",
+)
 _PLAN_LINES = 3
 _LINES = (Column("line", "", index=0, sortable=False),)
 
@@ -219,6 +229,7 @@ class VocabularyList(VocabularyWhich):
     def _show_below(self) -> None:
         """What the panel below the list shows now; where it is the same as before, nothing is drawn."""
         title, lines = self._content()
+        title = keyed(self, title)
         self.query_one("#about", TextLine).tell(f" {title}")
         rows = wrapped(lines, self.size.width - 4)
         shown = (title, *(row[0] for row in rows))
@@ -233,36 +244,28 @@ class VocabularyList(VocabularyWhich):
         if work.vocabulary is None:
             found = count_of(len(work.faults), "fault")
             return f"{FILE}: {found}, nothing is scored by it", [
-                "mend them in your editor (E opens it at the line under the cursor); the list follows when it is saved",
+                keyed(self, _MEND),
                 "until then searches and tags go by the vocabulary of the last snapshot",
             ]
         if self.view == "outside" and self.outside is not None:
-            return "changed outside: R makes your edits anew on it, X drops them", [*self.outside_lines()]
+            return f"changed outside: {_ANEW}", [*self.outside_lines()]
         if self.view == "diff":
             lines = [*self.diff()] or ["all is saved"]
             made = [f"{number}. {step.words}" for number, step in enumerate(work.steps, 1)]
             begun = [
-                f"begun and not finished: {one.name} ({one.key} goes on)" for one in self.drafts.values()
+                keyed(self, f"begun and not finished: {one.name} ({one.key} goes on)")
+                for one in self.drafts.values()
             ]
-            return f"not saved: {count_of(len(work.steps), 'edit')}; u takes the last back, ^S saves", [
-                *begun,
-                *made,
-                *lines,
-            ]
+            keys = "{vocabulary.undo:u} takes the last back, {vocabulary.save:^S} saves"
+            return f"not saved: {count_of(len(work.steps), 'edit')}; {keys}", [*begun, *made, *lines]
         if code is None:
-            return "an empty vocabulary", [
-                "a adds an attribute: a code, a label, and a description in the words that a caption would have",
-                "i takes in a vocabulary that ships, or a file",
-                "d makes an attribute that follows from others by a rule",
-            ]
-        return "about (v: what is not saved)", about_lines(work, code, self.rows.get(code))
+            return "an empty vocabulary", [keyed(self, line) for line in _BEGIN]
+        return "about ({vocabulary.view:v}: what is not saved)", about_lines(work, code, self.rows.get(code))
 
     def outside_changed(self) -> None:
         self.view = "outside"
         self._show_below()
-        self.warn(
-            f"{FILE} was changed outside, nothing is overwritten: R makes your edits anew on it, X drops them"
-        )
+        self.warn(f"{FILE} was changed outside, nothing is overwritten: {_ANEW}")
 
     def plan_changed(self) -> None:
         if not self.has_class("-editing"):
@@ -272,5 +275,5 @@ class VocabularyList(VocabularyWhich):
         self._plan = text
         low = text.startswith("plan:") and self.has_class("-low")  # its first words tell the most
         most = 1 if low else _PLAN_LINES
-        lines = wrap(text, max(20, self.size.width - 2), max_lines=most, placeholder=" …")
+        lines = wrap(keyed(self, text), max(20, self.size.width - 2), max_lines=most, placeholder=" …")
         self.query_one("#plan", TextLines).show(tuple(f" {line}" for line in lines))

@@ -10,6 +10,7 @@ from textual.message import Message
 
 from colonnade.engine.vocabulary_model import Rule
 from colonnade.tui.keys import action
+from colonnade.tui.widgets.line import keyed
 from colonnade.tui.widgets.window_table import Cell, Column, ListSource, WindowTable
 
 __all__ = ["RuleTable"]
@@ -74,7 +75,8 @@ class RuleTable(WindowTable):
         where = {code: name for name in _LISTS for code in getattr(self.rule, name)}
         known = {code for code, _ in self._codes}
         lost = [code for code in where if code not in known]
-        rows = [(code, where[code], "! not in the vocabulary: space takes it out") for code in lost]
+        lacking = keyed(self, "! not in the vocabulary: {rule.cycle:space} takes it out")
+        rows = [(code, where[code], lacking) for code in lost]
         rows += [(code, where.get(code, ""), label) for code, label in self._codes]
         self.show(ListSource(rows), keep=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.engine.errors import ConflictError
 from colonnade.tui.amounts import count_of
-from colonnade.tui.screens.base import BaseScreen
+from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.vocabulary_draft import Draft
 from colonnade.tui.screens.vocabulary_kept import forget_edits, keep_edits, kept_drafts, kept_edits
 from colonnade.tui.screens.vocabulary_work import (
@@ -66,7 +66,7 @@ class VocabularySaving(BaseScreen):
         self.background("file", session.vocabulary_source, self._read, failed=self._not_read)
 
     def _not_read(self, error: Exception) -> None:
-        self.trouble = " ".join(str(error).split())
+        self.trouble = one_line(error)
         self.work_changed(None)
 
     def _read(self, source: bytes) -> None:
@@ -138,6 +138,11 @@ class VocabularySaving(BaseScreen):
         self.steps += tuple(steps)
         self._afterwards, self._refused = then, refused
         self._fold(work.base)
+        self._hold_keys()
+
+    def _hold_keys(self) -> None:
+        """What is typed while an edit is made or saved is for the vocabulary as it is then."""
+        self.colonnade.typeahead.hold_until(lambda: not self._at_work.keys() & {"fold", "save"})
 
     def undo_step(self) -> None:
         """Take the last edit back."""
@@ -174,9 +179,9 @@ class VocabularySaving(BaseScreen):
 
     def _fold(self, base: bytes) -> None:
         session, steps, known = self.session, self.steps, self.work
-        self.background("fold", partial(fold, session, base, steps, known), partial(self._folded, steps))
+        self.background("fold", partial(fold, session, base, steps, known), self._folded)
 
-    def _folded(self, steps: tuple[Step, ...], folded: Folded) -> None:
+    def _folded(self, folded: Folded) -> None:
         before = self.work
         self.work = folded.work
         refused = {id(step) for step, _ in folded.refused}
@@ -220,6 +225,7 @@ class VocabularySaving(BaseScreen):
         else:
             write = partial(session.save_vocabulary, work.base, work.source)
             self.background("save", write, lambda _: self._saved(work), failed=self._not_saved)
+            self._hold_keys()
 
     def _saved(self, work: Work) -> None:
         count = len(work.steps)
@@ -268,8 +274,8 @@ class VocabularySaving(BaseScreen):
             if not stale:
                 known = any(row.state for row in self.rows.values())
                 return "plan: all is saved and fresh" if known else "plan: all is saved"
-            return f"plan: all is saved; {count_of(len(stale), 'attribute')} not fresh, t tags them"
+            return f"plan: all is saved; {count_of(len(stale), 'attribute')} not fresh, {{vocabulary.tag:t}} tags them"
         overview = self.colonnade.overview
         images = overview.embedded if overview is not None else 0
         words = redo_words(redo(work.before, work.vocabulary), images, row_pace(self.colonnade.jobs, images))
-        return f"plan: {count_of(len(work.steps), 'edit')}, ^S saves; then {words}"
+        return f"plan: {count_of(len(work.steps), 'edit')}, {{vocabulary.save:^S}} saves; then {words}"

@@ -83,8 +83,12 @@ def histogram(counts: Sequence[int]) -> str:
     )
 
 
-def result_lines(found: TryResult, width: int, axis: Axis) -> list[str]:
-    """A try in words: counts, what changes, what is near, and the histogram with the line from which it accepts."""
+def result_lines(found: TryResult, width: int, axis: Axis, key: str = "^E") -> list[str]:
+    """A try in words: counts, what changes, what is near, and the histogram with the line from which it accepts.
+
+    Args:
+        key: lists what enters and what leaves.
+    """
     of = f" of {found.images:,}" + (
         f" sampled, of {found.embedded:,}" if found.embedded > found.images else ""
     )
@@ -96,7 +100,7 @@ def result_lines(found: TryResult, width: int, axis: Axis) -> list[str]:
         lines += folded("not scored as saved: no image enters or leaves", width)
     else:
         change = f"saved {found.before:,}: {found.entering:,} enter (+), {found.leaving:,} leave (-)"
-        more = "  ^E lists them" if found.entering or found.leaving else ""
+        more = f"  {key} lists them" if found.entering or found.leaving else ""
         lines += folded(change + (more if len(change + more) <= width else ""), width)
     return [*lines, _near(found, width), *_bins(found, width, axis)]
 

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from colonnade.tui.screens.vocabulary_tried_text import Axis, axis_of, folded, name_lines, room_for_bins
 from colonnade.tui.screens.vocabulary_trying import Tried
 from colonnade.tui.widgets.grid import Grid, GridItem
-from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.line import TextLine, TextLines, keyed
 from colonnade.tui.widgets.thumbnails import PictureStrip
 
 __all__ = ["Tries", "TryColumn"]
@@ -103,10 +103,10 @@ class TryColumn(Vertical):
         self._tell()
         tried, width = self._tried, self.size.width
         if tried is not None:
-            said = tried.said(width - 1, self._axis())
+            said = tried.said(width - 1, self._axis(), keyed(self, "{form.which:^E}"))
         else:
-            said = [part for line in self._lines for part in folded(line, width - 1)]
-        facts = tuple(f" {line}" for line in said)
+            said = [part for line in self._lines for part in folded(keyed(self, line), width - 1)]
+        facts = tuple(f" {keyed(self, line)}" for line in said)
         room = self.size.height - 1 - len(facts)
         pictures = tried.pictures if tried is not None else ()
         rows = room // _GRID_LINES if room < 2 * _GRID_LINES else room // _GRID_LINES - 1

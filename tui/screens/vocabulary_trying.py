@@ -56,11 +56,11 @@ class Tried:
     found: TryResult | None = None
     """Of a wording: what the lines are made of, for the room there is."""
 
-    def said(self, width: int, axis: Axis | None = None) -> list[str]:
-        """Its lines in this width, on an axis that several wordings share."""
+    def said(self, width: int, axis: Axis | None, key: str) -> list[str]:
+        """Its lines in this width, on an axis that several wordings share; `key` lists what changes."""
         if self.found is None:
             return [part for line in self.lines for part in folded(line, width)]
-        return result_lines(self.found, width, axis or axis_of((self.found,), room_for_bins(width)))
+        return result_lines(self.found, width, axis or axis_of((self.found,), room_for_bins(width)), key)
 
     def some(self, room: int) -> tuple[TriedPicture, ...]:
         """As many pictures as there is room for: at most a third that enter, a third that leave, else the best."""
@@ -184,7 +184,9 @@ def _try_rule(session: Session, draft: Draft, vocabulary: Vocabulary | None) -> 
         pictures += _found(session, entering, "+") + _found(session, leaving, "-")
     parts = [rows[code] for code in draft.rule.codes if code in rows]
     lines.append("of " + ", ".join(f"{row.code} {row.accepted:,}" for row in parts))
-    lines += [f"{row.code} is not scored yet: t tags it" for row in parts if not row.scored][:1]
+    lines += [
+        f"{row.code} is not scored yet: {{vocabulary.tag:t}} tags it" for row in parts if not row.scored
+    ][:1]
     return Tried(tuple(lines), tuple(pictures))
 
 
@@ -193,10 +195,13 @@ def _lacking(codes: Iterable[str], known: Container[str], vocabulary: Vocabulary
     lines = []
     for code in codes:
         if code not in vocabulary:
-            lines.append(f"{code} is not in the vocabulary: space on it takes it out of the rule")
+            lines.append(
+                f"{code} is not in the vocabulary: {{rule.cycle:space}} on it takes it out of the rule"
+            )
         elif code not in known:
             lines.append(
-                f"{code} is new and not saved yet: once it is saved (^S) and tagged (t), this can be tried"
+                f"{code} is new and not saved yet: once it is saved ({{vocabulary.save:^S}})"
+                " and tagged ({vocabulary.tag:t}), this can be tried"
             )
     return lines
 

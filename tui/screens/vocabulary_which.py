@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
-from colonnade.tui.keys import action, with_keys
+from colonnade.tui.keys import action
 from colonnade.tui.screens.vocabulary_editing import VocabularyEditing
 from colonnade.tui.screens.vocabulary_form import Form
 from colonnade.tui.screens.vocabulary_rule import RuleTable
 from colonnade.tui.screens.vocabulary_tried_text import decimal, folded
 from colonnade.tui.screens.vocabulary_trying import MOST, Changes, changes, failure_lines
-from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.line import TextLine, TextLines, keyed
 from colonnade.tui.widgets.picture import Picture
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
@@ -71,7 +71,7 @@ class WhichPanel(Vertical):
 
     def fill(self, found: Changes) -> None:
         """Show the images, or why there are none."""
-        heading = folded(_heading(found), self.size.width - 2)
+        heading = folded(keyed(self, _heading(found)), self.size.width - 2)
         self.query_one("#which-title", TextLines).show(tuple(f" {line}" for line in heading))
         rows = [(one.image_id, one.mark, one.before, one.after, one.path) for one in found.rows]
         self.query_one(WindowTable).show(ListSource(rows))
@@ -180,8 +180,8 @@ class VocabularyWhich(VocabularyEditing):
             keys = f"{{rule.cycle:space}} all/any/none/off  {_WHICH} images  {_SAVE}  {_LEAVE}"
         else:
             second = "" if form.draft.rule is not None else "  {form.other:tab} two wordings"
-            keys = f"↑↓ fields{second}  {_WHICH} images  {_SAVE}  {_LEAVE}"
+            keys = f"{{form.before:↑}}{{form.next:↓}} fields{second}  {_WHICH} images  {_SAVE}  {_LEAVE}"
         meter = f"{self.meter}   " if self.meter else ""
         choices = (meter + keys, meter + short, short)
         room = self.size.width - 3
-        self.hint(next((one for one in choices if len(with_keys(one, {})) <= room), short))
+        self.hint(next((one for one in choices if len(keyed(self, one)) <= room), short))
