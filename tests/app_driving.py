@@ -29,6 +29,7 @@ from colonnade.tui.keys import Configuration
 from colonnade.tui.screens.browse import BrowseScreen
 
 __all__ = [
+    "ESCAPE",
     "HOSTILE",
     "VOCABULARY",
     "Terminal",
@@ -40,6 +41,8 @@ __all__ = [
     "until",
 ]
 
+ESCAPE = "\x1b[27u"
+"""Escape as terminals of the kitty protocol send it: read together with the next key, it is still Escape."""
 HOSTILE = (
     "\x1b]0;title\x07\x1b[31mred\x9b31m\u202egpj\u200b[/] [@click=app.quit]x[/] \ud800\n\t" + "e\u0301" * 30
 )
@@ -205,6 +208,14 @@ class Terminal:
         while text not in self.text:
             if time.monotonic() > end:
                 raise AssertionError(f"{text!r} is not on the terminal:\n{self.text}")
+            self.settle(0.05, 0.5)
+
+    def wait_while(self, text: str, seconds: float = 60.0) -> None:
+        """As long as the terminal shows a text."""
+        end = time.monotonic() + seconds
+        while text in self.text:
+            if time.monotonic() > end:
+                raise AssertionError(f"{text!r} stays on the terminal:\n{self.text}")
             self.settle(0.05, 0.5)
 
     def press(self, keys: str, quiet: float = 0.4) -> bytes:

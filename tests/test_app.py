@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal, browsing, lines_of, moon_store, opened, until
+from app_driving import ESCAPE, Terminal, browsing, lines_of, moon_store, opened, until
 from query_stores import Content, fill, image
 from textual.widgets import Input
 
@@ -24,7 +24,7 @@ from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.line import TextLine
 from colonnade.tui.widgets.prompt import Prompt
 
-DOWN, PAGE_DOWN, ESCAPE = "\x1b[B", "\x1b[6~", "\x1b"
+DOWN, PAGE_DOWN = "\x1b[B", "\x1b[6~"
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[?1003l")
 """The normal screen, the cursor, no bracketed paste, no mouse."""
 

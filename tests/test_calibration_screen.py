@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -184,10 +185,10 @@ async def test_keys_typed_ahead_wait_for_the_table_and_the_line(
 async def test_a_second_enter_leaves_the_first_to_be_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = Session.save_cut
+    save, seen = Session.save_cut, threading.Event()
 
     def slow(*given: Any) -> Any:
-        time.sleep(0.3)
+        seen.wait(60)
         return save(*given)
 
     monkeypatch.setattr(Session, "save_cut", slow)
@@ -195,6 +196,7 @@ async def test_a_second_enter_leaves_the_first_to_be_taken_back(
         lines = await open_first(pilot, screen)
         await pilot.press("right", "enter", "enter")
         assert "not done yet" in screen.status.message
+        seen.set()
         await until(lambda: screen._done and not screen._at_work, "saved")
         await pilot.press("u")
         await until(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal, browsing, lines_of, moon_store, until
+from app_driving import ESCAPE, Terminal, browsing, lines_of, moon_store, until
 from screen_stores import apollo_store
 
 from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.window_table import WindowTable
 
-ESCAPE, END, F1 = "\x1b", "\x1b[F", "\x1bOP"
+END, F1 = "\x1b[F", "\x1bOP"
 PATIENCE_S = 90.0
 SITUATIONS = (
     (("\r", "PNG"), "next result"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from app_driving import until
 from PIL import Image
 from textual.app import App, ComposeResult
 
@@ -44,11 +45,7 @@ class Shows(App[None]):
         self.shown.append((message.path, message.reason))
 
     async def until(self, count: int) -> None:
-        for _ in range(500):
-            if len(self.shown) >= count:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"shown only {self.shown}")
+        await until(lambda: len(self.shown) >= count, f"{count} shown")
 
 
 def drawn(widget: Picture) -> list[str]:
@@ -86,7 +83,7 @@ async def test_the_last_of_many_is_decoded_and_the_rest_are_not(tmp_path: Path) 
         paths = [image(tmp_path / f"{n}.png", BLUE if n == 9 else RED) for n in range(10)]
         for path in paths:
             widget.show(path)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         await app.until(1)
         assert app.shown == [(paths[-1], None)]
         source = pictures_of(app)

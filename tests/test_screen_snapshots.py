@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal
+from app_driving import ESCAPE, Terminal
 from query_stores import Content, build_store
 from screen_stores import OTHER_WORDS, apollo_store
 
@@ -32,7 +32,7 @@ UPDATE = "COLONNADE_UPDATE_SCREENS"
 PATIENCE_S, QUIET_S = 90.0, 0.4
 NEW_QUIET_S = 3.0
 """So long nothing has changed before a new picture is taken."""
-DOWN, RIGHT, ESCAPE, CLEAR, F5 = "\x1b[B", "\x1b[C", "\x1b", "\x15", "\x1b[15~"
+DOWN, RIGHT, CLEAR, F5 = "\x1b[B", "\x1b[C", "\x15", "\x1b[15~"
 STATEMENT = "SELECT path, earth, moon FROM wide WHERE earth > 0.5 ORDER BY moon DESC"
 
 

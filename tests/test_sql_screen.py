@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import duckdb
 import pytest
+from app_driving import until
 from query_stores import Content, build_store, image
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -39,14 +39,6 @@ def store(tmp_path: Path) -> Path:
     images = [image(n) for n in range(400)] + [image(400, path=HOSTILE)]
     scores = {n: (25.0 + n / 100, n / 401, "accepted" if n > 300 else "rejected") for n in range(401)}
     return build_store(tmp_path / "s", Content(images, {"moon": scores, "order": scores})).path
-
-
-async def until(condition: Callable[[], bool], what: str = "") -> None:
-    for _ in range(600):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"did not happen: {what}")
 
 
 @asynccontextmanager
@@ -159,8 +151,7 @@ async def test_what_runs_can_be_stopped(store: Path) -> None:
     async with opened(store) as (pilot, screen):
         screen.editor.set_statement(SLOW)
         await pilot.press("f5")
-        await asyncio.sleep(0.3)
-        assert screen._runs
+        await until(lambda: screen._runs, "a run")
         await pilot.press("f5")
         assert "a statement runs" in screen.status.message
         await pilot.press("escape")
