@@ -21,12 +21,10 @@ from colonnade.engine.vocabulary_model import PLACEHOLDER
 if TYPE_CHECKING:
     from colonnade.engine.background_stats import Background
 
-__all__ = ["MINIMUM_PHRASES", "MOST_PHRASES", "BackgroundState", "background_state"]
+__all__ = ["MINIMUM_PHRASES", "BackgroundState", "background_state"]
 
 MINIMUM_PHRASES = 50
 """Fewer phrases cannot tell an attribute from everything else."""
-MOST_PHRASES = 1 << 14
-"""More are refused: a fit names phrases by numbers of two bytes."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ import numpy as np
 from colonnade.engine.errors import InputError
 from colonnade.engine.settings import Model
 
-__all__ = ["FOLDS", "TOP", "Background", "BackgroundStats", "background_stats", "project"]
+__all__ = ["FOLDS", "MOST_PHRASES", "TOP", "Background", "BackgroundStats", "background_stats", "project"]
 
+MOST_PHRASES = 1 << 14
+"""More are refused: a fit names phrases by numbers of two bytes."""
 TOP = 48
 """How many of the largest background logits of an image are kept."""
 FOLDS = 8
@@ -24,7 +26,6 @@ FOLDS = 8
 BLOCK = 1024
 """Images a matrix product takes at once. Always as many, so that every image meets the same kernel."""
 _WIDE = 50
-_MOST_PHRASES = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,10 @@ class Background:
 
     def __post_init__(self) -> None:
         count = len(self.phrases)
-        if self.vectors.ndim != 2 or len(self.vectors) != count or not 0 < count <= _MOST_PHRASES:
+        if self.vectors.ndim != 2 or len(self.vectors) != count or not 0 < count <= MOST_PHRASES:
             raise InputError(
                 f"{count} background phrases and vectors of shape {self.vectors.shape}: one row a phrase, "
-                f"1 to {_MOST_PHRASES} phrases"
+                f"1 to {MOST_PHRASES} phrases"
             )
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["IMAGE_COLUMNS", "SHARD_BITS", "SHARD_IMAGES", "STATUSES", "TABLES", "shard_of"]
+__all__ = ["IMAGE_COLUMNS", "IMAGE_VALUES", "SHARD_BITS", "SHARD_IMAGES", "STATUSES", "TABLES", "shard_of"]
 
 TABLES: dict[str, str | None] = {
     "images": None,
@@ -36,6 +36,9 @@ IMAGE_COLUMNS: dict[str, str] = {
     "error": "VARCHAR",
 }
 """Column of the images table -> its DuckDB type. An attribute's code may not equal one of these names."""
+
+IMAGE_VALUES = {"state": ("ok", "unreadable", "missing"), "source": ("file", "import")}
+"""Of the image columns that hold one of few words: which."""
 
 STATUSES = ("accepted", "tentative", "rejected")
 

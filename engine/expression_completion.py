@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colonnade.engine.columns import IMAGE_COLUMNS, STATUSES
+from colonnade.engine.columns import IMAGE_COLUMNS, IMAGE_VALUES, STATUSES
 from colonnade.engine.expression import grammar
 from colonnade.engine.expression_tree import FUNCTIONS, KEYWORDS, MAX_CHARACTERS, WORDS
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from lark import Token
 
 __all__ = ["Completions", "complete"]
-
-
-_IMAGE_VALUES = {"state": ("ok", "unreadable", "missing"), "source": ("file", "import")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ def _values(tokens: list[Token]) -> tuple[str, ...]:
     if _compares_status(tokens):
         return STATUSES
     names = [token for token in tokens if token.type in ("NAME", "QUOTED")]
-    return _IMAGE_VALUES.get(names[-1].lower(), ()) if names and names[-1].type == "NAME" else ()
+    return IMAGE_VALUES.get(names[-1].lower(), ()) if names and names[-1].type == "NAME" else ()
 
 
 def _compares_status(tokens: list[Token]) -> bool:

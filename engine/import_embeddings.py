@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colonnade.engine.background import MOST_PHRASES
+from colonnade.engine.background_stats import MOST_PHRASES
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.import_files import VectorSource, collect, open_vectors
 from colonnade.engine.import_rows import Counts, Resolve, match_paths, stage_images

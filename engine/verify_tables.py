@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.engine.columns import IMAGE_VALUES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally
 from colonnade.engine.fit_choice import row_fit
+from colonnade.engine.label_files import POLICIES
+from colonnade.engine.prompts import ATTRIBUTE, BACKGROUND, PHRASE
 from colonnade.engine.settings import Model
 from colonnade.engine.tables import vectors_of
 
 __all__ = ["CHECKS", "ImageRows", "VectorRows"]
 
-_STATES = ["ok", "unreadable", "missing"]
-_SOURCES = ["file", "import"]
-_POLICIES = ["policy", "audit", "imported", "again", "audit again"]
-_KINDS = ["attribute", "background", "phrase"]
+_KINDS = (ATTRIBUTE, BACKGROUND, PHRASE)
 _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be (float32, or float16 at its import)."""
 
@@ -36,8 +36,8 @@ class ImageRows:
     _ids: list[np.ndarray] = field(default_factory=list)
 
     def check(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
-        tally.rows(_not_in(batch, "state", _STATES), f"with a state other than {', '.join(_STATES)}", ids)
-        tally.rows(_not_in(batch, "source", _SOURCES), f"with a source other than {', '.join(_SOURCES)}", ids)
+        for name, values in IMAGE_VALUES.items():
+            tally.rows(_not_in(batch, name, values), f"with a {name} other than {', '.join(values)}", ids)
         for name in ("bytes", "width", "height"):
             tally.rows(_true(pc.less(batch.column(name), 0)), f"with {name} below 0", ids)
         unreadable = _true(pc.equal(batch.column("state"), "unreadable"))
@@ -106,7 +106,7 @@ def _check_definition(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> N
 
 
 def _check_label(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
-    tally.rows(_not_in(batch, "policy", _POLICIES), f"drawn otherwise than by {', '.join(_POLICIES)}", ids)
+    tally.rows(_not_in(batch, "policy", POLICIES), f"drawn otherwise than by {', '.join(POLICIES)}", ids)
     probability = batch.column("probability")
     known = ~_null(batch, "probability")
     values = np.asarray(probability.to_numpy(zero_copy_only=False), dtype=np.float64)
@@ -166,7 +166,7 @@ def _true(mask: pa.Array) -> np.ndarray:
     return np.asarray(mask.fill_null(False))
 
 
-def _not_in(batch: pa.RecordBatch, name: str, words: list[str]) -> np.ndarray:
+def _not_in(batch: pa.RecordBatch, name: str, words: Sequence[str]) -> np.ndarray:
     return ~np.asarray(pc.is_in(batch.column(name), value_set=pa.array(words)))
 
 
