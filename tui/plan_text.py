@@ -37,7 +37,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.phrases_to_encode:
         lines.append(f"{count(plan.phrases_to_encode, 'background phrase')} to encode, once for {plan.model}")
     for reason, works in _by_reason(plan.base):
-        costs = f"{_prompts(plan, works, reason)}, 0 images to decode{_to_calibrate(works)}{_rows(works)}"
+        costs = f"{_prompts(plan, works)}, 0 images to decode{_to_calibrate(works)}{_rows(works)}"
         lines.append(f"{_headline(reason, works)}: {costs}")
         lines.append(f"  {_codes(works)}")
     for reason, works in _by_reason(plan.derived):
@@ -165,7 +165,7 @@ def _headline(reason: str, works: Sequence[AttributeWork]) -> str:
     return f"{count(len(works), 'attribute')}, {reason}"
 
 
-def _prompts(plan: Plan, works: Sequence[AttributeWork], reason: str) -> str:
+def _prompts(plan: Plan, works: Sequence[AttributeWork]) -> str:
     needed = {prompt for work in works if work.logit for prompt in work.logit.document["prompts"]}
     return count(len(needed & set(plan.prompts_to_encode)), "prompt") + " to encode"
 

@@ -42,7 +42,7 @@ def receipt_lines(receipt: Receipt) -> list[str]:
             f"{number(found.low)} to {number(found.high)}, mean {number(found.mean)}, std {number(found.std)}"
         )
         lines.append(_line("logits", f"{spread}  {bars(found.histogram)}"))
-    lines += _grounds(receipt, fit) if fit is not None else []
+    lines += _grounds(fit) if fit is not None else []
     lines += _images("above", "just above the cut", receipt.above)
     lines += _images("below", "just below the cut", receipt.below)
     lines += _labels(receipt)
@@ -102,7 +102,7 @@ def _signed(value: float) -> str:
     return f"{'-' if value < 0 else '+'} {abs(value):.3f}"
 
 
-def _grounds(receipt: Receipt, fit: Fit) -> list[str]:
+def _grounds(fit: Fit) -> list[str]:
     """What an `auto` fit rests on."""
     base = fit.base
     if base is None:

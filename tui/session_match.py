@@ -55,7 +55,6 @@ _TESTS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _OPPOSITES = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-_FLOATS = ("confidence", "logit")
 
 
 def names_state(bound: Expression) -> bool:
