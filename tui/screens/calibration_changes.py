@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.screens.browse_preview import ExplainPanel
 from colonnade.tui.screens.calibration_attribute import AttributePanel
-from colonnade.tui.screens.calibration_saving import Done, fit, save_lines, take_back
+from colonnade.tui.screens.calibration_saving import Done, fit, is_refused, save_lines, take_back
 from colonnade.tui.widgets.window_table import WindowTable
 
 if TYPE_CHECKING:
@@ -105,10 +105,7 @@ class CalibrationChanges(BaseScreen):
 
     def _not_fitted(self, code: str, error: Exception) -> None:
         self._tried = None
-        if getattr(error, "kind", "") == "input":  # nothing went wrong: there is no such fit
-            self.warn(one_line(error))
-        else:
-            self.fail(error)
+        (self.warn if is_refused(error) else self.fail)(one_line(error))
 
     def _saved(self, done: Done, lines: CutLines | None = None) -> None:
         if lines is not None and self.panel.lines is lines:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from colonnade.tui.cut_lines import CutLines
     from colonnade.tui.session import Session
 
-__all__ = ["Done", "Opened", "fit", "near_items", "read_attribute", "save_lines", "take_back"]
+__all__ = ["Done", "Opened", "fit", "is_refused", "near_items", "read_attribute", "save_lines", "take_back"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,11 @@ def fit(
     run = session.fit_attributes([code], method, dry_run=dry_run, progress=progress)
     words = change_words(run)
     return words if dry_run else Done(code, f"saved: {words}", before, _live(session))
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether nothing went wrong, for the attribute or the model has no such fit."""
+    return getattr(error, "kind", "") == "input"
 
 
 def take_back(session: Session, done: Done) -> str:

@@ -13,7 +13,7 @@ from colonnade.tui.keys import action
 from colonnade.tui.review_asking import Asked
 from colonnade.tui.review_words import place_words, standing_words
 from colonnade.tui.screens.review_paging import ReviewPaging
-from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.line import TextLine, TextLines, keyed
 from colonnade.tui.widgets.picture import Picture
 from colonnade.tui.widgets.thumbnails import JudgedGrid
 
@@ -131,7 +131,7 @@ class ReviewScreen(ReviewPaging):
 
     def _show_standing(self, asked: Asked) -> None:
         standing = standing_words(asked.standing, audit=self._asking is not None and self._asking.audit)
-        lines = [part for line in standing for part in wrap(line, max(20, self.size.width - 2))]
+        lines = [part for line in standing for part in wrap(keyed(self, line), max(20, self.size.width - 2))]
         self.query_one("#standing", TextLines).show(tuple(f" {line}" for line in lines))
 
     def on_resize(self) -> None:
@@ -157,7 +157,7 @@ class ReviewScreen(ReviewPaging):
         self.cannot_ask(error)
 
     def tell_problem(self, words: str) -> None:
-        self._asked = None
+        self._asked, words = None, keyed(self, words)
         self.query_one("#question", TextLine).tell(f" {self.code or 'review'}: nothing can be asked")
         self.query_one("#name", TextLine).tell("")
         self.tell_change(words if self.has_class("-page") else "")
@@ -180,12 +180,14 @@ class ReviewScreen(ReviewPaging):
             self.say("the answer before is still being saved")
         elif question is None or asking is None:
             self.say("nothing is asked now")
-        elif not self.session.writable:
-            self.warn("the store is read-only for you: copy it to a place of your own to label it")
+        elif self.is_read_only():
+            return
         elif question["file"] and self._seen != Path(question["file"]):
             self.say("the picture is not there yet")
         elif question["file"] and self.picture.reason and present is not None:
-            self.warn(f"there is no picture to judge ({self.picture.reason}): u leaves it out")
+            self.warn(
+                f"there is no picture to judge ({self.picture.reason}): {{review.unsure:u}} leaves it out"
+            )
         else:
             self._busy = True
             work = partial(asking.answer, question, present)
@@ -245,7 +247,5 @@ class ReviewScreen(ReviewPaging):
             self._close_large()
         elif not self.has_class("-page"):
             self.say("every answer is saved as it is given")
-        elif not self.session.writable:
-            self.warn("the store is read-only for you: copy it to a place of your own to label it")
-        elif self._asked is not None and self._asking is not None and not self._busy:
+        elif not self.is_read_only() and self._asked is not None and not self._busy:
             self._save_page(self._asked)

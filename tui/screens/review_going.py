@@ -7,14 +7,17 @@ from typing import Any
 
 from colonnade.tui.review_asking import Asking, ChosenAsking, PolicyAsking
 from colonnade.tui.screens.base import BaseScreen, one_line
-from colonnade.tui.screens.calibration_saving import Done, fit
+from colonnade.tui.screens.calibration_saving import Done, fit, is_refused
 from colonnade.tui.screens.review_request import take_request
 from colonnade.tui.session_damage import damage_words
 
 __all__ = ["ReviewGoing"]
 
 BUDGET = 20
-_ELSEWHERE = "c chooses an attribute, N takes the one where a label is worth most"
+_ELSEWHERE = (
+    "{review.choose:c} chooses an attribute,"
+    " {review.next_attribute:N} takes the one where a label is worth most"
+)
 
 
 class ReviewGoing(BaseScreen):
@@ -122,13 +125,12 @@ class ReviewGoing(BaseScreen):
     def action_fit(self) -> None:
         if self.code is None:
             self.warn(f"no attribute is chosen: {_ELSEWHERE}")
-        elif self.session.writable:
+        elif not self.is_read_only():
             self._fit(self.code, dry_run=True)
-        else:
-            self.warn("the store is read-only for you: copy it to a place of your own to change it")
 
     def save_fit(self) -> None:
         """Save the fit that was tried."""
+        self._tried = False
         if self.code is not None:
             self._fit(self.code, dry_run=False)
 
@@ -143,13 +145,12 @@ class ReviewGoing(BaseScreen):
             return
         self._tried = True
         self.say("a fit was tried; nothing is saved yet")
-        self.tell_change(f"not saved: {words} - enter saves, Esc drops it")
+        self.tell_change(f"not saved: {words} - {{review.save:enter}} saves, {{app.back:Esc}} drops it")
 
     def _fitted(self, done: Done) -> None:
-        self._tried = False
         self.tell_change(done.words)
         self.say("saved; Calibration ({app.calibration:3}) shows the line")
 
     def _not_fitted(self, error: Exception) -> None:
         self._tried = False
-        self.fail(error)
+        (self.warn if is_refused(error) else self.fail)(one_line(error))

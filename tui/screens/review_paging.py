@@ -10,7 +10,7 @@ from colonnade.tui.review_asking import Asked
 from colonnade.tui.review_words import done_words
 from colonnade.tui.screens.review_going import ReviewGoing
 from colonnade.tui.widgets.grid import Grid, GridItem
-from colonnade.tui.widgets.line import TextLine
+from colonnade.tui.widgets.line import TextLine, keyed
 from colonnade.tui.widgets.picture import Picture
 from colonnade.tui.widgets.thumbnails import JudgedGrid
 
@@ -70,7 +70,7 @@ class ReviewPaging(ReviewGoing):
         self.query_one("#question", TextLine).tell(f" {asked.label}?{name}   {place}   {why}{locked}")
 
     def tell_change(self, words: str) -> None:
-        self.query_one("#note", TextLine).tell(f" {words}" if words else "")
+        self.query_one("#note", TextLine).tell(f" {keyed(self, words)}" if words else "")
 
     # what is said of it
 
