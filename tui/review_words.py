@@ -1,4 +1,7 @@
-"""What the answers of a review show, for the app's review screen, from the JSON of a standing."""
+"""What the answers of a review show, for the app's review screen, from the JSON of a standing.
+
+Keys stand in the texts as `keys.with_keys` has them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ def standing_words(standing: dict[str, Any], *, audit: bool) -> tuple[str, str]:
         parts.append(f"precision {_interval(found['precision'])}  recall {recall}")
     else:
         parts.append(
-            "precision and recall: not known yet" if audit else "an audit (a) shows precision and recall"
+            "precision and recall: not known yet"
+            if audit
+            else "an audit ({review.audit:a}) shows precision and recall"
         )
     return "   ".join(parts), _worth(standing, audit=audit)
 
@@ -44,11 +49,12 @@ def _worth(standing: dict[str, Any], *, audit: bool) -> str:
 def done_words(standing: dict[str, Any], answered: int, *, exhausted: bool) -> str:
     """What to do when the budget is used up, or nothing is left to ask."""
     what = "nothing is left to ask" if exhausted else f"{count_of(answered, 'answer')} given"
-    more = "" if exhausted else ", + asks ten more"
+    more = "" if exhausted else ", {review.more:+} asks ten more"
+    more += ", {review.next_attribute:N} goes where a label is worth most"
     if standing["ready"]:
-        return f"{what}: f moves the cut by the labels{more}, N goes where a label is worth most"
+        return f"{what}: {{review.fit:f}} moves the cut by the labels{more}"
     need = "the cut needs two labels of each kind, or five in all"
-    return f"{what}; {need}{more}, N goes where a label is worth most"
+    return f"{what}; {need}{more}"
 
 
 def place_words(question: dict[str, Any], answered: int, budget: int) -> str:
