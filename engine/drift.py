@@ -51,6 +51,8 @@ def proposals(work: Sequence[AttributeWork], grounds: Grounds, snapshot: Snapsho
         said = []
         if (new := _new_answers(item.fit, item.code, snapshot)) is not None:
             said.append(new)
+        if base is None and item.fit.method == "labels" and not item.fit.moved and grounds.obstacle is None:
+            said.append("answers move the model's own sigmoid; an auto fit can be made for them to move now")
         if base is not None and growth > GROWTH:
             said.append(f"{base.embedded:,} images at the fit, {grounds.embedded:,} now")
         if _shown_since(item, grounds):

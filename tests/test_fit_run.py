@@ -279,6 +279,23 @@ def test_a_collection_that_grew_gets_a_proposal_and_nothing_else(store: Store, t
     assert store.plan().proposals == ()
 
 
+def test_answers_on_the_sigmoid_get_a_proposal_once_auto_can_be_made(tmp_path: Path) -> None:
+    store = planted_store(tmp_path, 150)
+    store.sync()
+    label(store, "dog", {image: image % 2 == 0 for image in range(12)})
+    fit_attributes(store, ["dog"], "labels")
+    assert fit_of(store, "dog").base is None
+    assert store.plan().proposals == ()
+    put_images(store, tmp_path, images(60, seed=8)[0], first=150)
+    store.sync()
+    (proposal,) = store.plan().proposals
+    assert (proposal.code, "auto fit can be made" in proposal.reason) == ("dog", True)
+    fit_attributes(store, ["dog"])
+    fit = fit_of(store, "dog")
+    assert (fit.method, fit.base is None, fit.labels is None) == ("labels", False, False)
+    assert store.plan().proposals == ()
+
+
 def test_answers_that_are_taken_back_get_a_proposal(store: Store) -> None:
     label(store, "dog", dict.fromkeys(range(12), True))
     fit_attributes(store, ["dog"], "labels")

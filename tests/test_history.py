@@ -253,7 +253,7 @@ def test_diff_calibration(store: Store) -> None:
         stage.replace("calibrations", "earth", 0, rows("calibrations", [data]), read=read)
         stage.commit()
     refresh(store)
-    assert set(reasons(store, 5, "earth")) == {"calibration changed (center 10.0 -> -10.0)"}
+    assert set(reasons(store, 5, "earth")) == {"calibration changed (center 10 -> -10)"}
     assert_diff_is_true(store, 5, store.snapshot().number)
 
 
