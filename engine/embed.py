@@ -7,23 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.decode import Cause, Version, version_of
-from colonnade.engine.embedding_rows import add_vectors
-from colonnade.engine.errors import ConflictError, ModelError
+from colonnade.engine.embed_commit import commit_batch
+from colonnade.engine.embedding_rows import vectors_of_content
+from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
 from colonnade.engine.pending import Pending, image_path, pending_images
 from colonnade.engine.settings import Model, Settings, update_settings
-from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files, read_table, vectors_of
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
@@ -140,9 +137,11 @@ class _Run:
         on_failure: Callable[[str, str], None],
     ) -> None:
         self.store, self.model, self.pending, self.force = store, model, pending, force
-        self.progress, self.on_conflict, self.on_failure = progress, on_conflict, on_failure
+        self.progress, self.on_failure = progress, on_failure
         self.outcome = EmbedOutcome()
         self.row_of = {int(image_id): row for row, image_id in enumerate(pending.ids)}
+        self.hashes = dict(zip(pending.ids.tolist(), pending.hashes, strict=True))
+        self.commit = partial(commit_batch, store, model, self.hashes, on_conflict)
         self.copies: dict[int, list[int]] = {}
         """Of an image to be decoded: those with the same bytes, which share what comes of it."""
         self.aside: list[int] = []
@@ -194,13 +193,13 @@ class _Run:
                             if due and (commit is None or commit.done()):
                                 if commit is not None:
                                     commit.result()
-                                commit = writer.submit(self._commit, ready, failed)
+                                commit = writer.submit(self.commit, ready, failed)
                                 ready, failed, waiting, last = [], [], 0, time.monotonic()
                     items = self._stand_ins()
             finally:
                 if commit is not None:
                     commit.result()
-                self._commit(ready, failed)
+                self.commit(ready, failed)
                 self.outcome.left = len(self.left)
                 self.outcome.seconds = time.monotonic() - started
         return self.outcome
@@ -208,7 +207,7 @@ class _Run:
     def _group(self) -> list[int]:
         """One image of each content; the others are its copies."""
         first: dict[str, int] = {}
-        for image_id, content in zip(self.pending.ids.tolist(), self.pending.hashes, strict=True):
+        for image_id, content in self.hashes.items():
             owner = first.setdefault(content or f"id {image_id}", image_id)
             if owner != image_id:
                 self.copies.setdefault(owner, []).append(image_id)
@@ -227,30 +226,10 @@ class _Run:
 
     def _reuse_stored(self, ids: list[int]) -> tuple[list[int], dict[int, np.ndarray]]:
         """Those of `ids` to be decoded, and stored vectors of the same content for the others."""
-        snapshot = self.store.snapshot()
-        files = snapshot.files("embeddings", self.model.key)
-        if self.force or not files:
+        if self.force:
             return ids, {}
-        wanted = {self.pending.hashes[self.row_of[i]]: i for i in ids if self.pending.hashes[self.row_of[i]]}
-        images = read_table("images", snapshot.files("images"), ["image_id", "content_hash"])
-        embedded = read_files(files, ["image_id"])["image_id"].to_numpy()
-        stored = images.filter(pa.array(np.isin(images["image_id"].to_numpy(), embedded)))
-        twins = {
-            twin: wanted[content]
-            for twin, content in zip(
-                stored["image_id"].to_pylist(), stored["content_hash"].to_pylist(), strict=True
-            )
-            if content in wanted
-        }
-        if not twins:
-            return ids, {}
-        shared: dict[int, np.ndarray] = {}
-        for shard in {twin >> SHARD_BITS for twin in twins}:
-            data = read_files(snapshot.cell("embeddings", self.model.key, shard))
-            own = data["image_id"].to_numpy()
-            vectors = vectors_of(data["embedding"])
-            for twin in (t for t in twins if t >> SHARD_BITS == shard):
-                shared[twins[twin]] = vectors[np.searchsorted(own, twin)].copy()
+        wanted = {self.hashes[i]: i for i in ids if self.hashes[i]}
+        shared = vectors_of_content(self.store.snapshot(), self.model, wanted)
         return [i for i in ids if i not in shared], shared
 
     def _files(self, ids: Sequence[int], limit: int | None) -> Iterator[tuple[int, Path, Version | None]]:
@@ -310,63 +289,3 @@ class _Run:
         except OSError:  # it is there as far as can be told; opening it will tell what is wrong
             return path
         return path if pending.versions[row] in (None, found) else None
-
-    def _commit(self, ready: list[tuple[np.ndarray, np.ndarray]], failed: list[tuple[int, str]]) -> None:
-        if not ready and not failed:
-            return
-        ids = np.concatenate([ids for ids, _ in ready]) if ready else np.empty(0, np.int64)
-        vectors = (
-            np.concatenate([vectors for _, vectors in ready])
-            if ready
-            else np.empty((0, self.model.dimension), np.float32)
-        )
-        for _ in conflict_retries():
-            try:
-                with open_stage(self.store.path, command="embed") as stage:
-                    self._stage_rows(stage, self.store.snapshot(), ids, vectors, failed)
-                    stage.commit()
-                return
-            except ConflictError as error:
-                self.on_conflict(f"{error}; changed meanwhile, retrying")
-
-    def _stage_rows(
-        self,
-        stage: Stage,
-        snapshot: Snapshot,
-        ids: np.ndarray,
-        vectors: np.ndarray,
-        failed: list[tuple[int, str]],
-    ) -> None:
-        bad = dict(failed)
-        touched = np.concatenate([ids, np.array(list(bad), dtype=np.int64)])
-        for shard in np.unique(touched >> SHARD_BITS).tolist():
-            images = snapshot.cell("images", None, shard)
-            rows = read_table("images", images)
-            current = dict(zip(rows["image_id"].to_pylist(), rows["content_hash"].to_pylist(), strict=True))
-            stage.require("images", None, shard, read=images)
-            # What was made from other bytes than the row now describes says nothing about it.
-            same = {i for i in touched.tolist() if current.get(i, -1) == self.pending.hashes[self.row_of[i]]}
-            mine = np.flatnonzero(np.isin(ids, list(same)))
-            if len(mine):
-                add_vectors(stage, snapshot, self.model, shard, ids[mine], vectors[mine])
-            errors: dict[int, str | None] = {i: bad[i] for i in bad if i in same}
-            wrong = {
-                i for i, error in zip(current, rows["error"].to_pylist(), strict=True) if error is not None
-            }
-            errors |= dict.fromkeys(wrong.intersection(ids[mine].tolist()))
-            if errors:
-                stage.replace("images", None, shard, _with_errors(rows, errors), read=images)
-
-
-def _with_errors(rows: pa.Table, errors: dict[int, str | None]) -> pa.Table:
-    """The rows of an images cell with other errors for some ids; None: it is readable after all."""
-    ids, states, reasons = (rows[name].to_pylist() for name in ("image_id", "state", "error"))
-    for row, image_id in enumerate(ids):
-        if image_id in errors:
-            reasons[row] = errors[image_id]
-            if reasons[row] is not None:
-                states[row] = "unreadable"
-            elif states[row] == "unreadable":
-                states[row] = "ok"
-    rows = rows.set_column(rows.schema.get_field_index("state"), "state", pa.array(states, pa.string()))
-    return rows.set_column(rows.schema.get_field_index("error"), "error", pa.array(reasons, pa.string()))

@@ -1,18 +1,27 @@
-"""Rows of the embeddings table: adding vectors, and removing the scores that a vector's change makes void."""
+"""Rows of the embeddings table: adding vectors, finding one of the same content, and removing the scores that a
+vector's change makes void."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from colonnade.engine.columns import shard_of
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
-from colonnade.engine.tables import embeddings_schema, read_files, read_footer, vectors_column
+from colonnade.engine.tables import (
+    embeddings_schema,
+    read_files,
+    read_footer,
+    read_table,
+    vectors_column,
+    vectors_of,
+)
 
-__all__ = ["add_vectors", "drop_scores", "remove_rows"]
+__all__ = ["add_vectors", "drop_scores", "remove_rows", "vectors_of_content"]
 
 
 def add_vectors(
@@ -53,6 +62,34 @@ def _present(cell: Sequence[DataFile], ids: np.ndarray) -> np.ndarray:
         return np.empty(0, np.int64)
     stored = read_files(cell, ["image_id"])["image_id"].to_numpy()
     return np.asarray(ids[np.isin(ids, stored)])
+
+
+def vectors_of_content(snapshot: Snapshot, model: Model, wanted: Mapping[str, int]) -> dict[int, np.ndarray]:
+    """Image -> the stored unit vector float32 [D] of another image of the same content, where there is one.
+
+    Args:
+        wanted: content hash -> image.
+    """
+    files = snapshot.files("embeddings", model.key)
+    if not files:
+        return {}
+    images = read_table("images", snapshot.files("images"), ["image_id", "content_hash"])
+    embedded = read_files(files, ["image_id"])["image_id"].to_numpy()
+    stored = images.filter(pa.array(np.isin(images["image_id"].to_numpy(), embedded)))
+    twins = {
+        twin: wanted[content]
+        for twin, content in zip(
+            stored["image_id"].to_pylist(), stored["content_hash"].to_pylist(), strict=True
+        )
+        if content in wanted
+    }
+    shared: dict[int, np.ndarray] = {}
+    for shard in {shard_of(twin) for twin in twins}:
+        data = read_files(snapshot.cell("embeddings", model.key, shard))
+        own, vectors = data["image_id"].to_numpy(), vectors_of(data["embedding"])
+        for twin in (t for t in twins if shard_of(t) == shard):
+            shared[twins[twin]] = vectors[np.searchsorted(own, twin)].copy()
+    return shared
 
 
 def drop_scores(stage: Stage, snapshot: Snapshot, shard: int, ids: np.ndarray) -> None:
