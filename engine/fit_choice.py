@@ -19,7 +19,7 @@ from colonnade.engine.background import MINIMUM_PHRASES, BackgroundState, backgr
 from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.fit_document import fit_from_text
-from colonnade.engine.prompts import ATTRIBUTE, read_vectors
+from colonnade.engine.prompts import ATTRIBUTE, PHRASE, read_vectors
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.tables import read_footer, read_table
@@ -48,7 +48,8 @@ class Grounds:
 
     model: Model
     prompts: Mapping[str, np.ndarray] = field(repr=False)
-    """Prompt -> unit vector float32 [D], of those that are stored."""
+    """Text -> unit vector float32 [D], of those that are stored as an attribute's prompt or a shipped phrase: where
+    both are the same text, it is not encoded again."""
     background: BackgroundState
     embedded: int
     """Images with a vector of the model."""
@@ -103,10 +104,14 @@ def read_grounds(snapshot: Snapshot, vocabulary: Vocabulary, model: Model, *, im
         StoreError: a file is damaged.
     """
     stored = read_vectors(snapshot, model)
+    shipped, own = (
+        {text: vector for (text, its_kind), vector in stored.items() if its_kind == kind}
+        for kind in (PHRASE, ATTRIBUTE)
+    )
     embedded = sum(read_footer(file).rows for file in snapshot.files("embeddings", model.key))
     return Grounds(
         model=model,
-        prompts={text: vector for (text, kind), vector in stored.items() if kind == ATTRIBUTE},
+        prompts=shipped | own,
         background=background_state(vocabulary, stored),
         embedded=embedded or images,
     )

@@ -91,14 +91,14 @@ def encode_for(
 def stage_texts(
     stage: Stage, grounds: Grounds, encoded: Encoded, used: Sequence[str], *, background: bool
 ) -> None:
-    """Have the commit cache what was encoded, and be refused if a vector that was used is another by then.
+    """Have the commit cache what was encoded or used, and be refused if a vector that was used is another by then.
 
     Args:
         grounds: with the vectors of all texts that were used.
         used: prompts.
         background: whether the background was used.
     """
-    store_texts(stage, grounds.model, {ATTRIBUTE: encoded.prompts, PHRASE: encoded.phrases})
-    require_prompts(stage, grounds.model, {text: grounds.prompts[text] for text in used})
+    prompts = {**encoded.prompts, **{text: grounds.prompts[text] for text in used}}
+    store_texts(stage, grounds.model, {ATTRIBUTE: prompts, PHRASE: encoded.phrases})
     if background:
         require_prompts(stage, grounds.model, grounds.background.vectors, grounds.background.kind)

@@ -456,6 +456,12 @@ def test_shipped_phrases_are_encoded_once_with_the_templates(tmp_path: Path) -> 
     )
     assert store.plan().phrases_to_encode == 0
     assert tag(store).encoded_phrases == 0
+    like = f"  - {{code: like, label: L, description: {phrases[0]}}}\nderived_attributes"
+    set_vocabulary(store, "derived_attributes", like)
+    assert store.plan().prompts_to_encode == (), "a phrase of the background is the very text"
+    assert tag(store).encoded_prompts == 0
+    assert f"a photo of {phrases[0]}" in prompt_vectors(store.snapshot(), active_model(store))
+    set_vocabulary(store, like, "derived_attributes")
     text = store.vocabulary_path.read_text()
     store.vocabulary_path.write_text(text + "templates: ['one {description}', 'two {description}']\n")
     assert store.plan().phrases_to_encode == len(phrases)
