@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 MINIMUM_IMAGES = 200
+"""Fewer embedded images are no collection to fit `auto` on."""
 SAMPLE = 50_000
 FLOOR = -5.0
 """Images with a lower margin over their near competitors are as unlikely as can be, and no member of anything."""

@@ -65,12 +65,8 @@ def _chosen(vocabulary: Vocabulary, codes: Sequence[str] | None) -> list[Derived
     wanted = set(codes)
     for code in reversed(vocabulary.derived_order):
         if code in wanted:
-            wanted |= set(_inputs(derived[code].rule)) & derived.keys()
+            wanted |= set(derived[code].rule.codes) & derived.keys()
     return [derived[code] for code in vocabulary.derived_order if code in wanted]
-
-
-def _inputs(rule: Rule) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*rule.all_of, *rule.any_of, *rule.none_of)))
 
 
 def derive_attributes(
@@ -117,7 +113,7 @@ def _derive_all(
             if cell.task is Task.REMOVE:
                 stage.drop("scores", item.code, read=old)
                 continue
-            inputs = {code: _input(snapshot, stage, made, code, shard) for code in _inputs(rules[item.code])}
+            inputs = {code: _input(snapshot, stage, made, code, shard) for code in rules[item.code].codes}
             ids, confidence, status = _evaluate(rules[item.code], inputs)
             made_from = {code: (len(own), id_digest(own)) for code, (own, _, _) in inputs.items()}
             made[item.code] = (ids, confidence, status)
@@ -136,9 +132,7 @@ def _derive_all(
 def _model_of(snapshot: Snapshot, rules: Mapping[str, Rule], code: str, shard: int) -> str:
     """The model behind a derived attribute: that of the first scored base attribute that it is made of."""
     if code in rules:
-        return next(
-            filter(None, (_model_of(snapshot, rules, own, shard) for own in _inputs(rules[code]))), ""
-        )
+        return next(filter(None, (_model_of(snapshot, rules, own, shard) for own in rules[code].codes)), "")
     footers = (read_footer(file) for file in snapshot.cell("scores", code, shard))
     return next((footer.model for footer in footers if footer.model), "")
 

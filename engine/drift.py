@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colonnade.engine.answers import read_answers
+from colonnade.engine.auto_fit import MINIMUM_IMAGES
 from colonnade.engine.calibration import AutoBase, Fit
-from colonnade.engine.fit_choice import MINIMUM_IMAGES, Grounds
+from colonnade.engine.fit_choice import Grounds
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.sketch import distance
 from colonnade.engine.snapshots import Snapshot

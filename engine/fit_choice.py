@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from colonnade.engine.auto_axis import applies
+from colonnade.engine.auto_fit import MINIMUM_IMAGES
 from colonnade.engine.background import MINIMUM_PHRASES, BackgroundState, background_state
 from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import InputError, StoreError
@@ -26,7 +27,6 @@ from colonnade.engine.tables import read_footer, read_table
 from colonnade.engine.vocabulary import Vocabulary
 
 __all__ = [
-    "MINIMUM_IMAGES",
     "Choice",
     "Grounds",
     "StoredRow",
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 DAMAGED = "stored calibration damaged"
-MINIMUM_IMAGES = 200
-"""Fewer embedded images are no collection to fit `auto` on."""
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def derived_work(
             makes this attribute stale as well.
     """
     rule = attribute.rule
-    codes = tuple(dict.fromkeys((*rule.all_of, *rule.any_of, *rule.none_of)))
+    codes = rule.codes
     inputs = {code: cell_states(snapshot, "scores", code) for code in codes}
     definitions = {code: _planned_definition(code, inputs[code], pending) for code in codes}
     wanted = derived_definition(rule, definitions)
