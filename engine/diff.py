@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from colonnade.engine.columns import shard_of
 from colonnade.engine.diff_reasons import definition_change
 from colonnade.engine.errors import InputError
 from colonnade.engine.provenance import read_definitions
@@ -100,7 +101,7 @@ def diff_attribute(old: Snapshot, new: Snapshot, code: str) -> Iterator[StatusCh
     (code,) = _codes(old, new, [code])
     context = _Context(old, new)
     for cell in _changes(context, code):
-        paths = context.paths(int(cell.ids[0]) >> 17, cell.ids)
+        paths = context.paths(shard_of(int(cell.ids[0])), cell.ids)
         for index, path in enumerate(paths):
             yield StatusChange(
                 int(cell.ids[index]),

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import pyarrow.compute as pc
 
+from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import remove_rows
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
@@ -133,7 +134,7 @@ def forget(
         gone = np.intersect1d(ids, _missing(snapshot))
         if not len(gone):
             return Forgotten()
-        cells = _cells(snapshot, {int(shard) for shard in np.unique(gone >> 17)})
+        cells = _cells(snapshot, {int(shard) for shard in np.unique(gone >> SHARD_BITS)})
         removed: dict[str, int] = {}
         try:
             with open_stage(store.path, command="forget") as stage:
