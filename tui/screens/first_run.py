@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -13,7 +12,7 @@ from colonnade.tui.folders import begun_anew, count_images, folder_choices
 from colonnade.tui.keys import action
 from colonnade.tui.screens.base import BaseScreen, one_line
 from colonnade.tui.widgets.cells import Cell
-from colonnade.tui.widgets.line import TextLines
+from colonnade.tui.widgets.line import TextLines, folded, keyed
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 if TYPE_CHECKING:
@@ -64,15 +63,9 @@ class FirstRunScreen(BaseScreen):
         self._said: tuple[str, ...] = ()
 
     def compose_body(self) -> ComposeResult:
-        store = self.colonnade.store
-        yield TextLines(
-            (
-                f"There is no store in {store} yet.",
-                "A store keeps what is known of your images, which are only read.",
-                "",
-            ),
-            id="welcome",
-        )
+        none = f"There is no store in {self.colonnade.store} yet."
+        what = "A store keeps what is known of your images, which are only read."
+        yield TextLines((none, what, ""), id="welcome")
         columns = (
             Column("what", "", 14, sortable=False),
             Column("value", "", sortable=False, cut="left"),
@@ -88,7 +81,7 @@ class FirstRunScreen(BaseScreen):
         return self.query_one("#steps", WindowTable)
 
     def on_mount(self) -> None:
-        self.hint("enter changes a row  {first_run.go:r} runs it  {app.quit:q} quits")
+        self.hint("{table.choose:enter} changes a row  {first_run.go:r} runs it  {app.quit:q} quits")
         self.table.focus()
         self._fill()
 
@@ -115,7 +108,7 @@ class FirstRunScreen(BaseScreen):
         words = {
             "root": "its images are taken in; `colonnade root` changes it"
             if self._made
-            else "d takes it away",
+            else "{first_run.remove:d} takes it away",
             "add": "a folder of images, with all that are below it; as many folders as you like",
             "model": dict(MODELS).get(self.model, "a model of open_clip, of Hugging Face, or in a folder"),
             "vocabulary": dict(_VOCABULARIES).get(self.vocabulary, "a file"),
@@ -123,7 +116,8 @@ class FirstRunScreen(BaseScreen):
             if self.roots
             else "first name a folder of images",
         }
-        self.query_one("#about", TextLines).show(_wrapped(words.get(what, ""), self.size.width - 2))
+        about = keyed(self, words.get(what, ""))
+        self.query_one("#about", TextLines).show(tuple(folded(about, self.size.width - 2)))
 
     # settling
 
@@ -134,7 +128,7 @@ class FirstRunScreen(BaseScreen):
         if what == "go":
             self.action_go()
         elif self._made and what == "vocabulary":
-            self.say("the store has its own copy now; the Vocabulary screen (2) changes it")
+            self.say("the store has its own copy now; the Vocabulary screen ({app.vocabulary:2}) changes it")
         elif what == "add":
             self.ask(
                 "A folder of images",
@@ -212,25 +206,20 @@ class FirstRunScreen(BaseScreen):
         if self._busy:
             self.say("it runs; {first_run.browse:b} opens Browse meanwhile")
         elif not self.roots:
-            self.warn("first name a folder of images: enter on the first row")
+            self.warn("first name a folder of images: {table.choose:enter} on the first row")
         elif self._made:
             self._start()
         else:
             self._busy = True
             self._tell("making the store")
-            store, roots, vocabulary, model = (
-                self.colonnade.store,
-                list(self.roots),
-                self.vocabulary,
-                self.model,
-            )
+            store, chosen = self.colonnade.store, (list(self.roots), self.vocabulary, self.model)
 
             def make() -> None:
                 from colonnade.tui.session import Session
 
                 session = Session(store)
                 try:
-                    session.create(roots, vocabulary, model)
+                    session.create(*chosen)
                 finally:
                     session.close()
 
@@ -271,7 +260,7 @@ class FirstRunScreen(BaseScreen):
             ended = {"failed": "the job failed", "interrupted": "the job was stopped"}.get(
                 job.state, f"the job was {job.state}"
             )
-            self._stopped(f"{ended}: {job.message or 'see its log in Jobs (7)'}")
+            self._stopped(f"{ended}: {job.message or 'see its log in Jobs ({app.jobs:7})'}")
 
     def _arrived(self, message: str) -> None:
         if self._busy:
@@ -288,8 +277,8 @@ class FirstRunScreen(BaseScreen):
     def _tell(self, line: str, *, moving: bool = False) -> None:
         """Add a line of progress; one that moves takes the place of the last that did."""
         kept = self._said[:-1] if self._said and self._said[-1].startswith("… ") else self._said
-        self._said = (*kept[-8:], f"… {line}" if moving else line)
-        lines = tuple(part for said in self._said for part in _wrapped(said, self.size.width - 2))
+        self._said = (*kept[-8:], keyed(self, f"… {line}" if moving else line))
+        lines = tuple(part for said in self._said for part in folded(said, self.size.width - 2))
         self.query_one("#progress", TextLines).show(lines)
 
     def action_browse(self) -> None:
@@ -307,7 +296,3 @@ def _listed(choices: Sequence[tuple[str, str]], typed: str, chosen: str) -> list
 
 def _folder(typed: str) -> Path:
     return Path(begun_anew(typed.strip())).expanduser().absolute()
-
-
-def _wrapped(line: str, width: int) -> tuple[str, ...]:
-    return tuple(wrap(line, max(20, width), subsequent_indent="  "))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from textwrap import wrap
@@ -12,14 +12,14 @@ from textual.app import ComposeResult
 
 from colonnade.tui.job_rows import Paces, headline, job_row, outcome_rows
 from colonnade.tui.keys import action
-from colonnade.tui.screens.base import BaseScreen
-from colonnade.tui.screens.jobs_columns import FILES, JOBS, LINES, STARTABLE
-from colonnade.tui.widgets.line import TextLines
+from colonnade.tui.screens.base import one_line
+from colonnade.tui.screens.jobs_columns import FILES, JOBS, LINES
+from colonnade.tui.screens.jobs_starting import JobsStarting
+from colonnade.tui.widgets.line import TextLines, folded_rows, keyed
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 if TYPE_CHECKING:
     from colonnade.engine.jobs import JobRecord
-    from colonnade.tui.job_start import Started
     from colonnade.tui.session import Session
 
 __all__ = ["JobsScreen"]
@@ -38,7 +38,7 @@ class _Plan:
     looked: bool
 
 
-class JobsScreen(BaseScreen):
+class JobsScreen(JobsStarting):
     """The jobs above; below, of the one under the cursor, its files or its log, or the plan of stale work."""
 
     NAME = "jobs"
@@ -62,12 +62,10 @@ class JobsScreen(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._records: tuple[JobRecord, ...] = ()
         self._paces = Paces()
         self._plan: _Plan | None = None
         self._view: View = "plan"
         self._shown: tuple[str, tuple[Any, ...]] = ("", ())
-        self._here: str | None = None
         self._table_height: int | str = ""
 
     def compose_body(self) -> ComposeResult:
@@ -89,21 +87,16 @@ class JobsScreen(BaseScreen):
         """The plan, the files or the log."""
         return self.query_one("#below", WindowTable)
 
-    @property
-    def record(self) -> JobRecord | None:
-        """The job under the cursor."""
-        return next((record for record in self._records if record.id == self._here), None)
-
     def on_mount(self) -> None:
         self.call_after_refresh(self.get_ready)
 
     def session_ready(self) -> None:
         self.hint("{jobs.run_plan:r} runs what is stale  {jobs.start:s} starts  {app.help:?} keys")
-        self.background("jobs", self.session.jobs, self._show_records)
+        self.background("jobs", self.session.jobs, self.show_records)
         self._make_plan(look=False)
 
     def resumed(self) -> None:
-        self._show_records(self.colonnade.jobs or self._records)
+        self.show_records(self.colonnade.jobs or self._records)
         if self._plan is None:
             self._make_plan(look=False)
 
@@ -114,7 +107,7 @@ class JobsScreen(BaseScreen):
 
     def jobs_changed(self, records: Sequence[JobRecord]) -> None:
         if self.is_current:
-            self._show_records(records)
+            self.show_records(records)
         else:
             self._paces.note(records)
 
@@ -126,7 +119,7 @@ class JobsScreen(BaseScreen):
 
     # the jobs
 
-    def _show_records(self, records: Sequence[JobRecord]) -> None:
+    def show_records(self, records: Sequence[JobRecord]) -> None:
         before = {record.id: record.state for record in self._records}
         self._records = tuple(records)
         self._paces.note(records)
@@ -185,9 +178,9 @@ class JobsScreen(BaseScreen):
             if plan is None:
                 self._put("plan", "what is stale: looking ...", LINES, [])
                 return
-            about = "what is stale: nothing" if plan.empty else "what is stale: r does it"
-            about += "" if plan.looked else " (without a look at the folders; p looks)"
-            self._put("plan", about, LINES, _wrapped(plan.lines, self.size.width - 4))
+            about = "what is stale: nothing" if plan.empty else "what is stale: {jobs.run_plan:r} does it"
+            about += "" if plan.looked else " (without a look at the folders; {jobs.plan:p} looks)"
+            self._put("plan", about, LINES, folded_rows(plan.lines, self.size.width - 4))
         elif self._view == "files":
             rows = outcome_rows(record)
             self._put(
@@ -206,7 +199,7 @@ class JobsScreen(BaseScreen):
 
     def _show_log(self, record: JobRecord, lines: list[str]) -> None:
         if self._view == "log" and self.record is not None and self.record.id == record.id:
-            rows = _wrapped(lines or ["nothing was logged"], self.size.width - 4)
+            rows = folded_rows(lines or ["nothing was logged"], self.size.width - 4)
             self._put(f"log {record.id}", headline(self.record), LINES, rows, end=True)
 
     def _put(
@@ -219,7 +212,7 @@ class JobsScreen(BaseScreen):
         end: bool = False,
     ) -> None:
         """Show rows below; where they are the same as before, nothing is drawn."""
-        lines = wrap(about, max(20, self.size.width - 2), max_lines=4, subsequent_indent="  ")
+        lines = wrap(keyed(self, about), max(20, self.size.width - 2), max_lines=4, subsequent_indent="  ")
         self.query_one("#about", TextLines).show(tuple(f" {line}" for line in lines))
         if (what, tuple(rows)) == self._shown:
             self._share_rows()
@@ -245,68 +238,8 @@ class JobsScreen(BaseScreen):
         self._show_below()
 
     def _not_planned(self, error: Exception) -> None:
-        self._plan = _Plan((f"the plan cannot be made: {' '.join(str(error).split())}",), False, False)
+        self._plan = _Plan((f"the plan cannot be made: {one_line(error)}",), False, False)
         self._show_below()
-
-    # starting and stopping
-
-    def action_run_plan(self) -> None:
-        if self.is_read_only():
-            return
-        self._start(("sync",))
-
-    def action_start(self) -> None:
-        if self.is_read_only():
-            return
-
-        def choices(typed: str) -> Iterable[tuple[str, str]]:
-            first = typed.split()[:1]
-            if len(typed.split()) > 1 and first[0] in dict(STARTABLE):
-                return [(typed.strip(), dict(STARTABLE)[first[0]])]
-            return [(name, words) for name, words in STARTABLE if name.startswith(first[0] if first else "")]
-
-        self.ask("start which job?", self._start_words, choices=choices)
-
-    def _start_words(self, text: str) -> None:
-        if text.strip():
-            self._start(tuple(text.split()))
-
-    def action_resume(self) -> None:
-        record = self.record
-        if record is None:
-            self.warn("no job is chosen")
-        elif record.state == "running":
-            self.warn("it is running")
-        elif not self.is_read_only():
-            self._start(record.command)
-
-    def _start(self, words: Sequence[str]) -> None:
-        self.say(f"starting {' '.join(words)} ...")
-        work: Callable[[], Started] = partial(self.session.start_job, tuple(words))
-        self.background("start", work, partial(self._started, tuple(words)))
-
-    def _started(self, words: tuple[str, ...], started: Started) -> None:
-        if started.ended:
-            self.say(f"{' '.join(words)}: {started.message or 'done'}")
-        else:
-            self.say(f"{' '.join(words)} runs as process {started.pid}; it goes on when you quit")
-        self._here = started.job or self._here
-        self.background("jobs", self.session.jobs, self._show_records)
-
-    def action_stop(self) -> None:
-        record = self.record
-        if record is None or record.state != "running":
-            self.warn("no running job is chosen")
-            return
-        self.background("stop", partial(self.session.stop_job, record.id), partial(self._stopped, record))
-
-    def _stopped(self, record: JobRecord, asked: bool) -> None:
-        name = " ".join(record.command)
-        self.say(
-            f"{name}: asked to stop; what it finished is kept"
-            if asked
-            else f"{name}: was not running any more"
-        )
 
 
 def _read_plan(session: Session, look: bool) -> _Plan:
@@ -315,15 +248,6 @@ def _read_plan(session: Session, look: bool) -> _Plan:
     found = session.plan(scan=look)
     lines = [f"! {line}" for line in problems] + [str(line) for line in found["lines"]]
     return _Plan(tuple(lines), bool(found["empty"]), look)
-
-
-def _wrapped(lines: Sequence[str], width: int) -> list[tuple[str]]:
-    """The lines as rows, those that are too long over several."""
-    rows = []
-    for line in lines:
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
-        rows += [(f" {part}",) for part in wrap(line, max(20, width), subsequent_indent=indent) or [""]]
-    return rows
 
 
 def _no_files(record: JobRecord) -> tuple[str]:

@@ -17,13 +17,13 @@ from colonnade.tui.sql_export import Export
 from colonnade.tui.sql_history import History, history_path, read_history, write_history
 from colonnade.tui.sql_run import TIME_LIMIT_S, FailedStatement, SqlConsole, SqlRows, StoppedError, names_of
 from colonnade.tui.sql_text import Names, complete
-from colonnade.tui.widgets.line import TextLine, TextLines
+from colonnade.tui.widgets.line import TextLine, TextLines, keyed
 from colonnade.tui.widgets.sql_editor import SqlEditor
 from colonnade.tui.widgets.window_table import ListSource, WindowTable
 
 __all__ = ["SqlScreen"]
 
-_EMPTY = "write a statement above; ^J or F5 runs it. Views: "
+_EMPTY = "write a statement above; {sql.run:^J} runs it. Views: "
 
 
 class SqlScreen(BaseScreen):
@@ -94,10 +94,9 @@ class SqlScreen(BaseScreen):
 
     def snapshot_changed(self) -> None:
         self.background("names", partial(names_of, self.session.path), self._named)
-        if self._rows is not None and self._rows.snapshot != self.session.snapshot:
-            self.say(
-                f"the store has a newer snapshot than this result's {self._rows.snapshot}; ^J runs it again"
-            )
+        if (rows := self._rows) is not None and rows.snapshot != self.session.snapshot:
+            newer = f"the store has a newer snapshot than this result's {rows.snapshot}"
+            self.say(f"{newer}; {{sql.run:^J}} runs it again")
 
     def closing(self) -> None:
         if self._sql is not None:
@@ -130,16 +129,15 @@ class SqlScreen(BaseScreen):
             self.warn("write a statement first, such as: FROM images LIMIT 20")
             return
         if self._runs:
-            self.warn("a statement runs; Esc or x stops it")
+            self.warn("a statement runs; {app.back:Esc} or {sql.stop:x} stops it")
             return
-        console, limit = self._sql, self._limit_s
         self._runs = True
         self.editor.mark_fault(None)
-        self.say("runs ... Esc (out of the text) or x stops it")
+        self.say("runs ... {app.back:Esc} (out of the text) or {sql.stop:x} stops it")
         self._history = self._history.with_statement(text)
         self.editor.statements = self._history.statements
         self.editor.forget_place()
-        run = partial(console.run, self.editor.text, time_limit_s=limit)
+        run = partial(self._sql.run, self.editor.text, time_limit_s=self._limit_s)
         self.background("run", run, self._done, failed=self._failed)
 
     on_sql_editor_run_asked = action_run
@@ -226,10 +224,9 @@ class SqlScreen(BaseScreen):
 
     def on_sql_editor_offered(self, message: SqlEditor.Offered) -> None:
         shown = [f"[{text}]" if n == message.index else text for n, text in enumerate(message.choices)]
-        first = max(0, message.index - 2)
-        self.query_one("#choices", TextLine).tell(
-            " tab: " + "  ".join(shown[first : first + 30]) if shown else ""
-        )
+        near = "  ".join(shown[max(0, message.index - 2) :][:30])
+        words = keyed(self, f" {{sql_editor.complete:tab}}: {near}") if shown else ""
+        self.query_one("#choices", TextLine).tell(words)
 
     # looking
 
@@ -260,18 +257,17 @@ class SqlScreen(BaseScreen):
         if self._rows is None:
             self.warn("run a statement first")
         elif self._export is not None:
-            self.warn("an export runs; x stops it")
+            self.warn("an export runs; {sql.stop:x} stops it")
         else:
-            self.ask(
-                "write the result to (.csv, .jsonl, .json or .parquet)", self._export_to, value="result.csv"
-            )
+            title = "write the result to (.csv, .jsonl, .json or .parquet)"
+            self.ask(title, self._export_to, value="result.csv")
 
     def _export_to(self, name: str) -> None:
         if self._rows is None or not name.strip():
             return
         export = Export(self.session.path, self._rows.snapshot, self._rows.text, Path(name.strip()))
         self._export = export
-        self.say(f"writing {name} ... x stops it")
+        self.say(f"writing {name} ... {{sql.stop:x}} stops it")
         self.background("export", export.run, self._exported, failed=self._not_exported)
 
     def _exported(self, told: str) -> None:

@@ -54,6 +54,6 @@ def row_lines(columns: Sequence[str], values: Sequence[Any], width: int) -> tupl
 def told(rows: SqlRows) -> str:
     """How many rows there are, how long it took, of which snapshot."""
     found = f"{rows.count:,} row{'' if rows.count == 1 else 's'}"
-    more = "" if rows.complete else " are kept of more; e writes all to a file"
+    more = "" if rows.complete else " are kept of more; {sql.export:e} writes all to a file"
     took = f"{1000 * rows.seconds:,.0f} ms" if rows.seconds < 1 else f"{rows.seconds:,.1f} s"
     return f"{found}{more}, {took}, snapshot {rows.snapshot}"

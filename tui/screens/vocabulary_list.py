@@ -16,12 +16,11 @@ from colonnade.tui.screens.vocabulary_rows import (
     attribute_rows,
     columns_for,
     fault_rows,
-    wrapped,
 )
 from colonnade.tui.screens.vocabulary_which import VocabularyWhich
 from colonnade.tui.screens.vocabulary_work import FILE
 from colonnade.tui.session_model import AttributeRow
-from colonnade.tui.widgets.line import TextLine, TextLines, keyed
+from colonnade.tui.widgets.line import TextLine, TextLines, folded_rows, keyed
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 
 __all__ = ["VocabularyList"]
@@ -231,7 +230,7 @@ class VocabularyList(VocabularyWhich):
         title, lines = self._content()
         title = keyed(self, title)
         self.query_one("#about", TextLine).tell(f" {title}")
-        rows = wrapped(lines, self.size.width - 4)
+        rows = folded_rows(lines, self.size.width - 4)
         shown = (title, *(row[0] for row in rows))
         if shown != self._below:
             self._below = shown

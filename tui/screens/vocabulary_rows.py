@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.vocabulary_model import BaseAttribute, DerivedAttribute, Rule
@@ -23,7 +22,6 @@ __all__ = [
     "columns_for",
     "fault_rows",
     "rule_words",
-    "wrapped",
 ]
 
 _KINDS = {"fresh": "good", "new": "warn", "edited": "warn", "no signal": "dim", "orphan": "dim"}
@@ -160,12 +158,3 @@ def _about(work: Work, code: str, row: AttributeRow | None) -> Iterator[str]:
         yield f"used by {', '.join(users)}"
     if row is not None and row.scored:
         yield f"{row.accepted:,} accepted, {row.tentative:,} tentative of {row.scored:,} scored; {row.state or '...'}"
-
-
-def wrapped(lines: Sequence[str], width: int) -> list[tuple[str]]:
-    """The lines as rows of a table, those that are too long over several."""
-    rows = []
-    for line in lines:
-        parts = wrap(line[:4000], max(20, width), subsequent_indent="  ") if line.strip() else [""]
-        rows += [(f" {part}",) for part in parts]
-    return rows

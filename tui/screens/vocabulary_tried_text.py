@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from colonnade.tui.widgets.cells import fit_name, text_cells
+from colonnade.tui.widgets.line import folded
 
 if TYPE_CHECKING:
     from colonnade.tui.screens.vocabulary_trying import TriedPicture
@@ -103,11 +103,6 @@ def result_lines(found: TryResult, width: int, axis: Axis, key: str = "^E") -> l
         more = f"  {key} lists them" if found.entering or found.leaving else ""
         lines += folded(change + (more if len(change + more) <= width else ""), width)
     return [*lines, _near(found, width), *_bins(found, width, axis)]
-
-
-def folded(text: str, width: int) -> list[str]:
-    """A line over as many as it needs."""
-    return wrap(text, max(12, width), subsequent_indent="  ")
 
 
 def _near(found: TryResult, width: int) -> str:

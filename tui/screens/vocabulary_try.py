@@ -8,10 +8,10 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from colonnade.tui.screens.vocabulary_tried_text import Axis, axis_of, folded, name_lines, room_for_bins
+from colonnade.tui.screens.vocabulary_tried_text import Axis, axis_of, name_lines, room_for_bins
 from colonnade.tui.screens.vocabulary_trying import Tried
 from colonnade.tui.widgets.grid import Grid, GridItem
-from colonnade.tui.widgets.line import TextLine, TextLines, keyed
+from colonnade.tui.widgets.line import TextLine, TextLines, folded, keyed
 from colonnade.tui.widgets.thumbnails import PictureStrip
 
 __all__ = ["Tries", "TryColumn"]

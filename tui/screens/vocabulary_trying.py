@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.errors import ColonnadeError
 from colonnade.tui.screens.vocabulary_draft import Draft, rule_text
-from colonnade.tui.screens.vocabulary_tried_text import (
-    Axis,
-    axis_of,
-    decimal,
-    folded,
-    result_lines,
-    room_for_bins,
-)  # fmt: skip
+from colonnade.tui.screens.vocabulary_tried_text import Axis, axis_of, decimal, result_lines, room_for_bins
+from colonnade.tui.widgets.line import folded
 
 if TYPE_CHECKING:
     from colonnade.engine.vocabulary import Rule, Vocabulary

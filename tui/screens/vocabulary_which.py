@@ -15,9 +15,9 @@ from colonnade.tui.keys import action
 from colonnade.tui.screens.vocabulary_editing import VocabularyEditing
 from colonnade.tui.screens.vocabulary_form import Form
 from colonnade.tui.screens.vocabulary_rule import RuleTable
-from colonnade.tui.screens.vocabulary_tried_text import decimal, folded
+from colonnade.tui.screens.vocabulary_tried_text import decimal
 from colonnade.tui.screens.vocabulary_trying import MOST, Changes, changes, failure_lines
-from colonnade.tui.widgets.line import TextLine, TextLines, keyed
+from colonnade.tui.widgets.line import TextLine, TextLines, folded, keyed
 from colonnade.tui.widgets.picture import Picture
 from colonnade.tui.widgets.window_table import Column, ListSource, WindowTable
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from textwrap import wrap
+
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
@@ -9,12 +12,26 @@ from textual.widget import Widget
 from colonnade.tui.keys import with_keys
 from colonnade.tui.widgets.cells import fit
 
-__all__ = ["TextLine", "TextLines", "keyed"]
+__all__ = ["TextLine", "TextLines", "folded", "folded_rows", "keyed"]
+
+_NARROWEST = 12
+_LONGEST = 4000
 
 
 def keyed(widget: Widget, text: str) -> str:
     """A text of the app's own in which each `{IDENTITY:KEY}` is the key in force: see `with_keys`."""
     return with_keys(text, widget.app._keymap)
+
+
+def folded(text: str, width: int) -> list[str]:
+    """A line over as many as it needs, the others two cells further in than the first."""
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return wrap(text[:_LONGEST], max(_NARROWEST, width), subsequent_indent=indent)
+
+
+def folded_rows(lines: Iterable[str], width: int) -> list[tuple[str]]:
+    """Lines as the rows of a table, those that are too long over several."""
+    return [(f" {part}",) for line in lines for part in folded(line, width) or [""]]
 
 
 class TextLines(Widget):
