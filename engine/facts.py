@@ -172,7 +172,7 @@ def _with_header(facts: ImageFacts, stream: IO[bytes], max_pixels: int) -> Image
     with PILLOW_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with _open_image(stream, name, max_pixels) as image:
+            with _open_image(stream, name) as image:
                 return _described(facts, image, stream, name, max_pixels)
         except _Refused:
             raise
@@ -183,7 +183,7 @@ def _with_header(facts: ImageFacts, stream: IO[bytes], max_pixels: int) -> Image
             raise _Refused(f"{name} header is damaged or cut short{told}") from None
 
 
-def _open_image(stream: IO[bytes], name: str, max_pixels: int) -> Image:
+def _open_image(stream: IO[bytes], name: str) -> Image:
     from PIL import Image
 
     if name == "HEIF":
