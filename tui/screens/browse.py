@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from colonnade.tui.job_rows import meter
 from colonnade.tui.keys import action
+from colonnade.tui.screens.base import one_line
 from colonnade.tui.screens.browse_actions import BrowseActions
 from colonnade.tui.widgets.status_line import STANDARD_HINT
 
@@ -257,7 +258,7 @@ class BrowseScreen(BrowseActions):
                 panel.tell(f"{', '.join(codes)} of {path}", lines)
 
         def failed(error: Exception) -> None:
-            then([str(error)])
+            then([one_line(error)])
 
         self.background("explain", work, then, failed=failed, delay=_EXPLAIN_SECONDS)
 

@@ -101,10 +101,9 @@ class BrowseActions(EditScreen):
         if draft.rule is None:
             derived = f"a rule cannot say it: {'; '.join(draft.problems)}"
         else:
-            rule = draft.rule
-            lists = (("all_of", rule.all_of), ("any_of", rule.any_of), ("none_of", rule.none_of))
-            said = "; ".join(f"{name}: {', '.join(codes)}" for name, codes in lists if codes)
-            derived = "  ".join((f"a rule: {said}", *draft.notes))
+            from colonnade.tui.screens.vocabulary_rows import rule_words
+
+            derived = "  ".join((f"a rule: {rule_words(draft.rule)}", *draft.notes))
         ways = (("query", "a named query: @name in any expression"), ("derived", derived))
 
         def chosen(way: str) -> None:

@@ -13,6 +13,7 @@ from colonnade.tui.screens.base import BaseScreen, one_line, superseded
 from colonnade.tui.screens.browse_columns import found_words, result_columns, shown_sort
 from colonnade.tui.session_damage import ADVICE
 from colonnade.tui.widgets.attribute_list import AttributeList
+from colonnade.tui.widgets.line import keyed
 from colonnade.tui.widgets.query_line import QueryLine
 from colonnade.tui.widgets.window_table import ListSource, WindowTable
 
@@ -178,7 +179,8 @@ class QueryScreen(BaseScreen):
         """Show what is nearest to words or to a picture, until Esc or another query."""
         self.ranked = ranked
         self.line.result(f"{ranked.count:,} nearest  {1000 * ranked.seconds:,.0f} ms")
-        self.line.instead(f"{ranked.text}, of all images; Esc: back to the query")
+        back = keyed(self, "{app.back:Esc}: back to the query")
+        self.line.instead(f"{ranked.text}, of all images; {back}")
         self.table.show(ranked, result_columns(ranked))
         self.status.clear()
         self.table.focus()
@@ -248,7 +250,7 @@ class QueryScreen(BaseScreen):
         if event.table is not self.table or not self.is_ready:
             return
         if self.ranked is not None:
-            self.say("these are sorted by how near they are; Esc: back to the query")
+            self.say("these are sorted by how near they are; {app.back:Esc}: back to the query")
             return
         self.session.sort = f"{event.column} {'desc' if event.descending else 'asc'}"
         self.find()
@@ -269,7 +271,7 @@ class QueryScreen(BaseScreen):
     def action_facets(self) -> None:
         self._facets = not self._facets
         if self._facets:
-            self.say("counts of what is found; f: of all images")
+            self.say("counts of what is found; {browse.facets:f}: of all images")
             self._count_facets()
         else:
             self.say("counts of all images")

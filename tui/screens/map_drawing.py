@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from colonnade.tui.screens.base import BaseScreen, one_line
+from colonnade.tui.screens.browse_preview import no_picture
 from colonnade.tui.screens.map_lasso import Lasso
 from colonnade.tui.screens.map_reads import Drawn, Flags, Here, Look, crowds_of, draw_map, here
 from colonnade.tui.widgets.cells import fit
@@ -248,8 +249,7 @@ class MapDrawing(BaseScreen):
         ]
         name = fit(image.shown, about.size.width - len(mark), cut="left")
         about.show((mark + name, *(lines or ["no attribute accepted"])))
-        reason = image.error or ("the file is missing" if image.state == "missing" else None)
-        picture.show(image.file, reason or (None if image.file else "an imported vector: there is no file"))
+        picture.show(image.file, no_picture(image))
 
     def _set_view(self, view: View) -> None:
         if view != self.view:

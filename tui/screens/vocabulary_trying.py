@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.errors import ColonnadeError
+from colonnade.tui.screens.browse_preview import no_picture
 from colonnade.tui.screens.vocabulary_draft import Draft, rule_text
 from colonnade.tui.screens.vocabulary_tried_text import Axis, axis_of, decimal, result_lines, room_for_bins
 from colonnade.tui.widgets.line import folded
@@ -152,10 +153,7 @@ def _picture(session: Session, image_id: int, mark: str, value: str, path: str) 
         row = session.image_row(image_id)
     except ColonnadeError as error:
         return TriedPicture(image_id, mark, value, path, None, str(error))
-    reason = None if row.state == "ok" else row.error or row.state
-    if row.file is None and reason is None:
-        reason = "no file"
-    return TriedPicture(image_id, mark, value, path, row.file, reason)
+    return TriedPicture(image_id, mark, value, path, row.file, no_picture(row))
 
 
 def _try_rule(session: Session, draft: Draft, vocabulary: Vocabulary | None) -> Tried:

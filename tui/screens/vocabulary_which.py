@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
 from colonnade.tui.keys import action
+from colonnade.tui.screens.browse_preview import no_picture
 from colonnade.tui.screens.vocabulary_editing import VocabularyEditing
 from colonnade.tui.screens.vocabulary_form import Form
 from colonnade.tui.screens.vocabulary_rule import RuleTable
@@ -159,8 +160,7 @@ class VocabularyWhich(VocabularyEditing):
 
         def show(row: Any) -> None:
             if (panel := self.which) is not None:
-                reason = None if row.state == "ok" else row.error or row.state
-                panel.show(image_id, path, row.file, reason or (None if row.file else "no file"))
+                panel.show(image_id, path, row.file, no_picture(row))
 
         self.background("which-picture", read, show)
 
