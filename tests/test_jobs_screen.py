@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -194,6 +195,8 @@ async def test_a_running_job_is_followed_stopped_and_told(
 async def test_a_killed_job_is_told(store: Path, sleeper: subprocess.Popen[bytes]) -> None:
     async with opened(store, (80, 24)) as (pilot, screen):
         await until(lambda: screen.record is not None and screen.record.state == "running", "the job")
+        sleeper.send_signal(signal.SIGSTOP)
+        await pilot.pause(1.0)  # nothing changes in its folder any more: its lock alone tells
         sleeper.kill()
         await until(lambda: "killed" in screen.status.message, "the news")
         assert screen.status.kind == "warn"
