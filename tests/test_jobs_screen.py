@@ -18,6 +18,7 @@ from textual.pilot import Pilot
 from colonnade.engine.jobs import JobRecord, list_jobs, record_job
 from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.job_rows import HEADINGS, Paces, bar, duration, headline, job_row, outcome_rows
+from colonnade.tui.keys import with_keys
 from colonnade.tui.screens.jobs import JobsScreen
 from colonnade.tui.screens.sql import SqlScreen
 from colonnade.tui.widgets.window_table import WindowTable
@@ -88,7 +89,9 @@ def test_rows_say_all_in_words() -> None:
     )
     done = job_row(replace(running, state="done", embedded_per_second=12.3), None)
     assert done[4:8] == ("", "300/1,000 !2", "12/s", "30 s")
-    assert "killed, u runs it again" in headline(replace(running, state="killed"))[:60]
+    killed = headline(replace(running, state="killed"))
+    assert "killed, u runs it again" in with_keys(killed, {})[:60]
+    assert "killed, F6 runs it again" in with_keys(killed, {"jobs.resume": "f6"})
     assert outcome_rows(replace(running, outcomes=(("a.jpg", "cut"),)))[-1][0] == "... and 1 more"
     assert outcome_rows(running) == []
 

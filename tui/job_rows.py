@@ -122,10 +122,10 @@ def duration(seconds: float) -> str:
 
 
 def headline(record: JobRecord) -> str:
-    """One line on one job."""
+    """One line on one job; keys stand in it as `keys.with_keys` has them."""
     words = [f"{' '.join(record.command)}: {record.state}"]
     if record.state == "killed":  # how to go on comes first: narrow terminals cut the end off
-        words += ["u runs it again", "its process is gone, what it had finished is kept"]
+        words += ["{jobs.resume:u} runs it again", "its process is gone, what it had finished is kept"]
     if record.state == "running":
         words += [record.phase] if record.phase else []
         words.append(f"process {record.pid}, for {duration(record.seconds)}")
