@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def colonnade(store: Path | None, *words: object) -> Ran:
     try:
         with (
             mock.patch.object(sys, "argv", ["colonnade", *_arguments(store, words)]),
+            mock.patch.dict(os.environ, COLUMNS="80"),  # the width of help
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
