@@ -117,5 +117,7 @@ def _words(value: object) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
+    text = (
+        f"{value:.6g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
+    )
     return text if len(text) <= 60 else text[:59] + "…"

@@ -43,6 +43,7 @@ class Proposal:
 def proposals(work: Sequence[AttributeWork], grounds: Grounds, snapshot: Snapshot) -> tuple[Proposal, ...]:
     """The attributes whose fit holds and is outgrown, by what footers and people's answers tell."""
     found = []
+    auto = grounds.obstacle is None and not grounds.background.lacking
     for item in work:
         if item.to_make or item.fit is None:
             continue
@@ -52,7 +53,7 @@ def proposals(work: Sequence[AttributeWork], grounds: Grounds, snapshot: Snapsho
         said = []
         if (new := _new_answers(item.fit, item.code, snapshot)) is not None:
             said.append(new)
-        if base is None and item.fit.method == "labels" and not item.fit.moved and grounds.obstacle is None:
+        if auto and base is None and item.fit.method == "labels" and not item.fit.moved:
             said.append("answers move the model's own sigmoid; an auto fit can be made for them to move now")
         if base is not None and growth > GROWTH:
             said.append(f"{base.embedded:,} images at the fit, {grounds.embedded:,} now")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from collections_on_disk import data_files
 from crash_helpers import assert_sound
-from planted_stores import directions, images, planted_store, put_images
+from planted_stores import directions, images, planted_store, put_background, put_images
 
 from colonnade.engine.calibration import ACCEPTED, LOG_4, Fit
 from colonnade.engine.calibration_receipt import receipt
@@ -24,6 +25,7 @@ from colonnade.engine.fit_document import fit_text
 from colonnade.engine.fit_run import fit_attributes, set_cut
 from colonnade.engine.review_answers import Answer, save_answer
 from colonnade.engine.scoring import codes_of_statuses, unit_length
+from colonnade.engine.settings import update_settings
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files
@@ -294,6 +296,17 @@ def test_answers_on_the_sigmoid_get_a_proposal_once_auto_can_be_made(tmp_path: P
     fit = fit_of(store, "dog")
     assert (fit.method, fit.base is None, fit.labels is None) == ("labels", False, False)
     assert store.plan().proposals == ()
+
+
+def test_auto_is_not_proposed_for_answers_while_the_background_has_no_vectors(tmp_path: Path) -> None:
+    store = planted_store(tmp_path, background=False)
+    store.sync()
+    label(store, "dog", {image: image % 2 == 0 for image in range(12)})
+    fit_attributes(store, ["dog"], "labels")
+    update_settings(store.path, lambda now: replace(now, models=(replace(now.models[0], spec="hash"),)))
+    assert store.plan().proposals == (), "whether the model can be loaded is not known"
+    put_background(store, tmp_path)
+    assert [proposal.code for proposal in store.plan().proposals] == ["dog"]
 
 
 def test_answers_that_are_taken_back_get_a_proposal(store: Store) -> None:
