@@ -63,7 +63,8 @@ def run_app(store: Path) -> NoReturn:
         )
 
         app.picture_protocol = prepare(configuration.pictures)
-        for name in ("COLUMNS", "LINES"):  # left behind by whatever used readline before; the terminal itself knows
+        # Left behind by whatever used readline before; the terminal itself knows.
+        for name in ("COLUMNS", "LINES"):
             os.environ.pop(name, None)
     use_clean_pastes("web_driver" if web else "linux_driver")
     app.run(mouse=configuration.mouse)

@@ -248,15 +248,14 @@ def _run(
     def run(codes: Sequence[str]) -> QueryResult:
         return run_query(snapshot, expression, codes, columns=columns, sort=sort, limit=limit, saved=saved)
 
-    scored = snapshot.partitions("scores")
     try:
-        return run(scored)
+        return run(snapshot.partitions("scores"))
     except InputError as error:
         try:
-            known = store.vocabulary(None if at is None else snapshot).codes
+            codes = _wide_codes(store, snapshot, at)
         except InputError:
             raise error from None
-        return run([*known, *(code for code in scored if code not in known)])
+        return run(codes)
 
 
 def _wide_codes(store: Store, snapshot: Snapshot, at: int | None) -> list[str]:
