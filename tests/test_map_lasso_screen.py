@@ -253,3 +253,15 @@ async def test_what_is_saved_is_what_was_selected_when_it_was_asked(store: Store
         await one.press(*"asked", "enter")
         await one.until(lambda: "saved: in_set(asked)" in one.screen.status.message)
         assert Store(store.path).query("in_set(asked)").count == 20
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_is_part_of_another_set_s_is_a_new_one(store: Store) -> None:
+    async with shown(store.path) as one:
+        await ready(one)
+        await lassoed(one, 0)
+        await one.press("w")
+        await one.until(lambda: one.app.screen.query(Input))
+        await one.press(*"kep", "enter")
+        await one.until(lambda: "saved: in_set(kep)" in one.screen.status.message)
+        assert Store(store.path).query("in_set(kept)").count == 2, "what is called kept is not replaced"

@@ -95,12 +95,14 @@ class MapChoosing(MapDrawing):
             self.warn("nothing is selected: {map.rectangle:r} or {map.polygon:p} begins a lasso")
             return
         session, names = self.session, self.session.sets()
-        ids: list[int] = self.data.points.ids[
-            self.selection
-        ].tolist()  # what is selected now, not at the answer
+        # what is selected now: by the answer another snapshot may have come
+        ids: list[int] = self.data.points.ids[self.selection].tolist()
 
         def choices(typed: str) -> Iterable[tuple[str, str]]:
-            return [(name, "replace this set") for name in names if typed.strip() and typed.strip() in name]
+            wanted = typed.strip()
+            known = [(name, "replace this set") for name in names if wanted and wanted in name]
+            known.sort(key=lambda choice: choice[0] != wanted)
+            return known if wanted in ("", *names) else [(wanted, "a new set"), *known]
 
         def save(name: str) -> None:
             name = name.strip()

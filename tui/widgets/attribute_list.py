@@ -108,6 +108,7 @@ class AttributeList(WindowTable):
         values = [self._values(row) for row in self._rows]
         if (
             code is None
+            and self.is_filled
             and not counted_anew
             and len(values) == self.count
             and all(a[-1] == b[-1] for a, b in zip(values, self._all(), strict=True))

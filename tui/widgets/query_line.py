@@ -231,7 +231,8 @@ class QueryLine(Widget):
         width = self.size.width
         if self._fault is None:
             words = "  ".join(self._options)
-            return Strip([Segment(fit(f"  tab: {words}" if words else "", width), self._style("dim"))], width)
+            text = f"  {keyed(self, '{query.complete:tab}')}: {words}" if words else ""
+            return Strip([Segment(fit(text, width), self._style("dim"))], width)
         message, position = self._fault
         before = text_cells(safe(self._text[:position]))
         if self._field is not None:
