@@ -59,7 +59,7 @@ class Question:
     said: Answer | None = None
     """What this reviewer said of it before."""
     look: bool = False
-    """Whether it is asked again, because other answers speak against what was said; only once."""
+    """Whether it is asked again, because other answers speak against what was said."""
 
     @property
     def shown(self) -> str:
@@ -113,7 +113,8 @@ class Review:
     its answers show in the next one.
 
     One question in five is about an image that others have judged, the likeliest slip first, until three have. An
-    answer that all others speak against is asked for again, once, though not at once; the later one stands.
+    answer that all others speak against is asked for again, though not at once, until two looks in a row agree; the
+    later one stands.
 
     Args:
         reviewer: who answers; each has one answer an image.
@@ -177,7 +178,8 @@ class Review:
             StoreError: the store cannot be written.
         """
         known = self._judged.answers.get(question.image_id, {}).get(self.reviewer)
-        twice = question.look or (known is not None and known.twice)
+        same = known is not None and known.present == present
+        twice = same and (question.look or (known is not None and known.twice))
         given = Answer(
             question.image_id, self.reviewer, present, None, question.policy, question.probability, twice
         )

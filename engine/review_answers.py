@@ -34,7 +34,7 @@ POLICY, AUDIT = "policy", "audit"
 
 _LOOKED_AGAIN = {AUDIT: "audit again"}
 _CHOSEN = {"again": POLICY, "audit again": AUDIT}
-"""What stands in the store for an answer that was given anew at a second look -> how its image was chosen at first."""
+"""What stands in the store for an answer that a second look confirmed -> how its image was chosen at first."""
 
 LEAST_PROBABILITY = 1e-12
 """No image of any collection is drawn with a smaller one; a smaller one is a fault."""
@@ -55,7 +55,7 @@ class Answer:
     policy: str
     probability: float | None
     twice: bool = False
-    """Whether it was given at a second look, by somebody who was told that other answers speak against the first."""
+    """Whether it was given again at a second look, by somebody who was told that other answers speak against it."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ __all__ = ["Chosen", "Doubt", "choose_image", "doubt", "doubtful_answer", "is_se
 _LEAST_JITTER, _JITTER_SHARE = 0.25, 0.5
 _NORMAL_90 = 1.645
 _SECOND_LOOKS = 5
-_DOUBTFUL = 0.12
-"""From which probability of a slip on the same reviewer is asked again: of 20 answers some five where one in ten is a
-slip, three where none is."""
+_DOUBTFUL = 0.09
+"""From which probability of a slip on the same reviewer is asked again: of 20 answers some six where one in ten is a
+slip, four where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def doubtful_answer(x: np.ndarray, present: np.ndarray, sure: np.ndarray, eligib
 
     Args:
         x, present, sure: as for `second_look`.
-        eligible: bool [n], answers of that reviewer, of whom nobody is asked a third time.
+        eligible: bool [n], answers of that reviewer that no second look confirmed yet.
     """
     return second_look(x, present, sure, eligible, least=_DOUBTFUL)
 

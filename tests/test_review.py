@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,15 +94,33 @@ def test_a_doubtful_answer_is_asked_for_once_more(store: Path, same: bool) -> No
     assert look.image_id not in {question.image_id for question in page}
 
     given = review.answer(look, look.said.present is same)
-    assert given.twice
+    assert given.twice is same, "confirmed or not"
     assert len(answers(store, "moon")) == before, "the later answer replaces the earlier"
     assert answers(store, "moon")[look.image_id, "ann"] is given.present
     for one in (review, Review(Store(store), "moon", reviewer="ann")):
         rest = [question.image_id for question in one.listing(PICTURES)]
-        assert look.image_id not in rest, "nobody is asked a third time"
+        assert look.image_id not in rest, "confirmed, or what the others say too"
     back = review.again(given)
     assert back is not None and not back.look
-    assert review.answer(back, None).twice, "changed by hand, it stays one of two looks"
+    assert review.answer(back, given.present).twice is same
+    assert not review.answer(back, None).twice, "changed by hand, no two looks agree"
+
+
+def test_a_second_look_that_is_itself_doubtful_is_asked_for_again(store: Path) -> None:
+    review, look = slipping(store)
+    assert look.said is not None
+    right = review.answer(look, not look.said.present)
+    back = review.again(right)
+    assert back is not None
+    wrong = review.answer(replace(back, look=True), look.said.present)
+    assert not wrong.twice
+    other = review.next()
+    assert other is not None and other.image_id != look.image_id, "not at once"
+    review.answer(other, other.above > 0)
+    third = review.next()
+    assert third is not None and third.look and third.image_id == look.image_id
+    assert review.answer(third, not look.said.present).twice is False
+    assert look.image_id not in {question.image_id for question in review.listing(PICTURES)}
 
 
 def test_what_was_said_a_moment_ago_is_not_asked_for_at_once(store: Path) -> None:
