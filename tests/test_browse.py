@@ -29,6 +29,7 @@ def store(tmp_path: Path) -> Path:
 
 async def typed(pilot: Pilot[None], text: str) -> None:
     """Type into the field that has the focus."""
+    await until(lambda: isinstance(pilot.app.focused, Input), "a field")
     field = pilot.app.focused
     assert isinstance(field, Input)
     field.insert_text_at_cursor(text)

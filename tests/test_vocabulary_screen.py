@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 from app_driving import HOSTILE, falls_silent, lines_of, moon_store, until
 from sound_stores import sound_store
-from vocabulary_driving import FILE, folded, plan, shown, source, store_of, told, typed, vocabulary
+from vocabulary_driving import (
+    FILE,
+    fill,
+    folded,
+    form_of,
+    plan,
+    shown,
+    source,
+    store_of,
+    told,
+    typed,
+    vocabulary,
+)
 
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, parse_vocabulary
 from colonnade.tui.screens.vocabulary import VocabularyScreen
@@ -191,12 +203,10 @@ async def test_removing_asks_where_a_rule_names_it(store: Path) -> None:
 async def test_a_derived_attribute_by_picking_codes(store: Path) -> None:
     async with vocabulary(store) as (pilot, screen):
         await pilot.press("d")
-        await until(lambda: screen.form is not None and isinstance(pilot.app.focused, Field), "the form")
+        form = await form_of(pilot, screen)
         await typed(pilot, "half")
         screen.query_one(RuleTable).focus()
         await pilot.press("a", "down", "n")
-        form = screen.form
-        assert form is not None
         await until(lambda: form.draft.rule == Rule(("earth",), (), ("moon",)), "the rule")
         lines = screen.query_one("#try-a-lines")
         await until(lambda: "accepted 12 of 60" in "\n".join(lines_of(lines)), "what it finds")
@@ -216,13 +226,12 @@ async def test_a_derived_attribute_by_picking_codes(store: Path) -> None:
 async def test_what_cannot_be_saved_says_why_and_is_kept(store: Path) -> None:
     async with vocabulary(store) as (pilot, screen):
         await pilot.press("a")
-        await until(lambda: isinstance(pilot.app.focused, Field), "the form")
+        form = await form_of(pilot, screen)
         await typed(pilot, "Not A Code")
         await pilot.press("ctrl+s")
         assert "needs a description" in screen.status.message
         assert "not yet: the attribute needs a description" in plan(screen)
-        assert screen.form is not None
-        screen.form.query_one("#description", Field).focus()
+        form.query_one("#description", Field).focus()
         await typed(pilot, "a sun")
         await pilot.press("escape")
         await until(lambda: screen.status.kind == "bad", "the fault")
@@ -230,9 +239,9 @@ async def test_what_cannot_be_saved_says_why_and_is_kept(store: Path) -> None:
         assert screen.steps == ()
         await until(lambda: screen.form is None, "the list")
         await pilot.press("a")
-        await until(lambda: screen.form is not None and isinstance(pilot.app.focused, Field), "the form")
-        assert screen.form is not None and screen.form.draft.wording.description == "a sun"
-        screen.form.query_one("#code", Field).focus()
+        form = await form_of(pilot, screen)
+        assert form.draft.wording.description == "a sun"
+        form.query_one("#code", Field).focus()
         await typed(pilot, "sun")
         await pilot.press("ctrl+s")
         await until(lambda: "code: sun" in source(store), "the file")
@@ -359,10 +368,7 @@ async def test_hostile_words_are_harmless(tmp_path: Path) -> None:
         seen = shown(screen) + told(screen)
         if screen.code is not None:
             await pilot.press("enter")
-            await until(lambda: screen.form is not None and screen.form.query(Field), "the form")
-            await pilot.pause()
-            form = screen.form
-            assert form is not None
+            form = await form_of(pilot, screen)
             seen += "".join(lines_of(field)[0] for field in form.query(Field))
             await pilot.press("escape")
             assert screen.steps == ()
@@ -399,8 +405,7 @@ async def test_words_are_tried_before_they_are_saved(tmp_path: Path) -> None:
     async with vocabulary(path, (120, 40)) as (pilot, screen):
         await until(lambda: "fresh" in shown(screen), "states")
         await pilot.press("enter")
-        await until(lambda: screen.form is not None and screen.form.query(Prompts), "the form")
-        await pilot.pause()
+        form = await form_of(pilot, screen)
         first, second = screen.query_one("#try-a-lines"), screen.query_one("#try-b-lines")
         title = screen.query_one("#try-a-title")
         assert "helper starts" in lines_of(title)[0]
@@ -409,16 +414,15 @@ async def test_words_are_tried_before_they_are_saved(tmp_path: Path) -> None:
         assert "moon" in "\n".join(lines_of(first)), "nearest"
         await pilot.press("tab")
         await pilot.pause()
-        assert screen.form is not None
-        screen.form.query_one("#prompts", Prompts).text = "a photo of the moon"
+        form.query_one("#prompts", Prompts).text = "a photo of the moon"
         await until(lambda: "leave (-)" in "\n".join(lines_of(second)), "the other wording", 60)
         await until(lambda: " 0 leave" not in "\n".join(lines_of(second)), "what it changes", 60)
         assert "0 enter (+), 0 leave (-)" in "\n".join(lines_of(first))
-        screen.form.query_one("#prompts", Prompts).text = "what the model never saw"
+        form.query_one("#prompts", Prompts).text = "what the model never saw"
         await until(lambda: "colonnade model use" in "\n".join(lines_of(second)), "what to do", 60)
         await pilot.press("tab")
         await pilot.pause()
-        assert screen.form.query_one("#prompts", Prompts).text == ""
+        assert form.query_one("#prompts", Prompts).text == ""
         await pilot.press("escape")
         await until(lambda: screen.form is None, "the list")
         assert screen.steps == ()
@@ -432,10 +436,8 @@ async def test_what_is_stale_is_tagged_as_a_job(tmp_path: Path) -> None:
     async with vocabulary(path, (120, 40)) as (pilot, screen):
         await until(lambda: "fresh" in shown(screen), "states")
         await pilot.press("enter")
-        await until(lambda: screen.form is not None and screen.form.query(Field), "the form")
-        assert screen.form is not None
-        screen.form.query_one("#accepted", Field).value = "0.3"
-        screen.form.query_one("#tentative", Field).value = "0.1"
+        form = await form_of(pilot, screen)
+        await fill(pilot, form, accepted="0.3", tentative="0.1")
         await pilot.pause()
         await pilot.press("ctrl+s")
         await until(lambda: b"0.3" in (path / "vocabulary.yaml").read_bytes(), "the file")

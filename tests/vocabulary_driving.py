@@ -91,9 +91,10 @@ async def folded(screen: VocabularyScreen, count: int) -> None:
 
 async def typed(pilot: Pilot[None], text: str) -> None:
     """Type into the field that has the focus."""
-    await pilot.pause()
+    await pilot.pause()  # the focus may be about to move
+    await until(lambda: isinstance(pilot.app.focused, Input), "a field")
     field = pilot.app.focused
-    assert isinstance(field, Input), field
+    assert isinstance(field, Input)
     field.value = ""
     field.insert_text_at_cursor(text)
     await pilot.pause()
