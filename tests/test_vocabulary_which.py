@@ -179,6 +179,8 @@ async def test_all_that_enter_and_leave_are_listed(store: Path, size: tuple[int,
                 lines_of(panel.query_one("#which-path"))
             )
             assert "^E" in said(screen)
+        panel.show(0, "folder/" * 40 + "end.jpg", None, "no file")
+        assert lines_of(panel.query_one("#which-path"))[0].rstrip().endswith("end.jpg")
         await pilot.press("escape")
         await until(lambda: not screen.query(WhichPanel), "back to the form")
         assert screen.form is form and form.has_focus_within

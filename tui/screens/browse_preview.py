@@ -83,7 +83,7 @@ class Preview(Panel):
     """
 
     def compose(self) -> ComposeResult:
-        yield TextLine(classes="name", id="preview-name")
+        yield TextLine(classes="name", id="preview-name", cut="left")
         yield Picture(id="preview-picture")
         yield TextLine(id="preview-facts")
         yield TextLines(id="preview-scores")

@@ -65,7 +65,7 @@ class WhichPanel(Vertical):
         with Horizontal():
             yield WindowTable(_COLUMNS, id="which-list")
             yield Picture(id="which-picture")
-        yield TextLine(id="which-path")
+        yield TextLine(id="which-path", cut="left")
 
     def on_mount(self) -> None:
         self.query_one(WindowTable).focus()

@@ -40,6 +40,7 @@ class TextLines(Widget):
     DEFAULT_CSS = """
     TextLines { height: auto; width: 1fr; }
     """
+    _cut = "right"
 
     def __init__(
         self, lines: tuple[str, ...] = (), *, id: str | None = None, classes: str | None = None
@@ -60,7 +61,7 @@ class TextLines(Widget):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         text = self.lines[y] if y < len(self.lines) else ""
-        return Strip([Segment(fit(text, width), self.rich_style)], width)
+        return Strip([Segment(fit(text, width, cut=self._cut), self.rich_style)], width)
 
 
 class TextLine(TextLines):
@@ -70,8 +71,12 @@ class TextLine(TextLines):
     TextLine { height: 1; width: 1fr; }
     """
 
-    def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(
+        self, text: str = "", *, id: str | None = None, classes: str | None = None, cut: str = "right"
+    ) -> None:
+        """`cut`: where a text that is too long loses its characters; a path, on the left."""
         super().__init__((text,), id=id, classes=classes)
+        self._cut = cut
 
     def tell(self, text: str) -> None:
         """Show another text."""
