@@ -29,9 +29,10 @@ demo: .venv/.installed ## Install, render a collection, tag it with the bundled 
 	$(BIN)/colonnade demo demo
 
 # Many tests drive real terminals, signals and processes: on a busy machine one may run out of time. So what failed runs
-# once more, alone; what fails twice has failed.
+# once more, alone; what fails twice has failed. A run that did not get to its end (any code but 1) has failed, too.
 test: .venv/.installed-dev ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q || { [ $$? = 1 ] && \
+		$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 check: .venv/.installed-dev ## The quick tests only
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m 'not slow'

@@ -89,7 +89,9 @@ async def main():
         await asyncio.sleep(1.5)
         for name in ("vocabulary", "calibration", "review", "map", "sql", "jobs", "browse"):
             app.open_screen(name)
-            await asyncio.sleep(0.3)
+            while app.base_screen.NAME != name or not app.base_screen.is_ready:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.5)
         app.leave()
     app.close_session()
     print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
