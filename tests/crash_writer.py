@@ -1,7 +1,7 @@
 """The process that tests kill: commits in a loop, and says so after each commit.
 
     crash_writer.py marks STORE [COUNT]            commits whose rows, in several tables and cells, share one mark
-    crash_writer.py grow STORE SET FIRST COUNT     adds image ids one by one to a set, retrying on conflict
+    crash_writer.py grow STORE SET FIRST COUNT     once told to, adds ids one by one to a set, retrying on conflict
 
 A mark is a definition: every row of scores in a snapshot has the same one. Its fit's center is the commit's number.
 """
@@ -159,6 +159,7 @@ def main(mode: str, path: str, *options: str) -> None:
         for _ in range(count):
             _say(str(commit_mark(store)))
     else:
+        sys.stdin.readline()  # all begin together, or they might never meet
         name, first, count = options[0], int(options[1]), int(options[2])
         conflicts = sum(grow_set(store, name, first + step) for step in range(count))
         _say(f"conflicts {conflicts}")

@@ -113,10 +113,19 @@ def test_two_processes_lose_nothing(store: Store) -> None:
     jobs = [("shared", 0), ("shared", count), ("left", 0), ("right", count)]
     writers = [
         subprocess.Popen(
-            writer_command("grow", store.path, name, first, count), stdout=subprocess.PIPE, text=True
+            writer_command("grow", store.path, name, first, count),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for name, first in jobs
     ]
+    for writer in writers:
+        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
     said = [writer.communicate(timeout=200)[0] for writer in writers]
     assert [writer.returncode for writer in writers] == [0] * len(jobs), said
     for name, expected in (
