@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from app_driving import falls_silent
 from map_driving import make_store, put_map, ready, shown
 from textual.widgets import Input
 
@@ -191,7 +192,7 @@ async def test_the_name_under_the_picture_keeps_its_end(store: Store) -> None:
 async def test_only_the_cursor_s_cells_are_drawn_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(store.path) as one:
         await ready(one)
-        await one.pilot.pause(0.5)
+        await falls_silent(one.app, monkeypatch, 0.5)
         drawn: list[Any] = []
         real = Globe.refresh
 
@@ -202,7 +203,7 @@ async def test_only_the_cursor_s_cells_are_drawn_again(store: Store, monkeypatch
         monkeypatch.setattr(Globe, "refresh", refresh)
         column, row = one.globe.cursor
         await one.press("right")
-        await one.pilot.pause(0.5)
+        await falls_silent(one.app, monkeypatch, 0.5)
         assert [tuple(region) for region in drawn] == [(column, row, 1, 1), (column + 1, row, 1, 1)]
 
 
