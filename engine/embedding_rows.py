@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from colonnade.engine.columns import shard_of
 from colonnade.engine.settings import Model
@@ -21,7 +22,7 @@ from colonnade.engine.tables import (
     vectors_of,
 )
 
-__all__ = ["add_vectors", "drop_scores", "remove_rows", "vectors_of_content"]
+__all__ = ["add_vectors", "remove_rows", "vectors_of_content"]
 
 
 def add_vectors(
@@ -29,7 +30,8 @@ def add_vectors(
 ) -> None:
     """Add rows to a cell of embeddings, merging small files so that a cell has few (each at least twice the next).
 
-    Rows that the cell has already are replaced, together with the image's scores, which describe the old vector.
+    Rows that the cell has already are replaced. Where the vector differs, the image's scores under that model, which
+    describe the old one, are removed.
     """
     cell = snapshot.cell("embeddings", model.key, shard)
     if np.any(np.diff(ids) < 0):
@@ -39,11 +41,17 @@ def add_vectors(
     present = _present(cell, ids)
     if len(present):
         old = read_files(cell)
-        old = old.filter(pa.array(~np.isin(old["image_id"].to_numpy(), present)))
-        stage.replace(
-            "embeddings", model.key, shard, pa.concat_tables([old, data.cast(old.schema)]), read=cell
+        data = data.cast(old.schema)
+        replaced = pa.array(np.isin(old["image_id"].to_numpy(), present))
+        before, after = (
+            vectors_of(some["embedding"])
+            for some in (old.filter(replaced), data.filter(pa.array(np.isin(ids, present))))
         )
-        drop_scores(stage, snapshot, shard, present)
+        changed = present[(before != after).any(axis=1)]
+        rows = pa.concat_tables([old.filter(pc.invert(replaced)), data])
+        stage.replace("embeddings", model.key, shard, rows, read=cell)
+        for code in snapshot.partitions("scores"):
+            remove_rows(stage, snapshot.cell("scores", code, shard), changed, model=model.key)
         return
     merged, keep = [data], list(cell)
     sizes = {file.name: read_footer(file).rows for file in cell}
@@ -92,17 +100,20 @@ def vectors_of_content(snapshot: Snapshot, model: Model, wanted: Mapping[str, in
     return shared
 
 
-def drop_scores(stage: Stage, snapshot: Snapshot, shard: int, ids: np.ndarray) -> None:
-    """Remove every score of some images of one shard: what they were made from is no longer stored."""
-    for code in snapshot.partitions("scores"):
-        remove_rows(stage, snapshot.cell("scores", code, shard), ids)
+def remove_rows(
+    stage: Stage, cell: Sequence[DataFile], ids: Sequence[int] | np.ndarray, *, model: str | None = None
+) -> int:
+    """Stage the removal of some images' rows from one cell; returns how many it has.
 
-
-def remove_rows(stage: Stage, cell: Sequence[DataFile], ids: Sequence[int] | np.ndarray) -> int:
-    """Stage the removal of some images' rows from one cell; returns how many it has."""
-    if not cell:
+    Args:
+        model: of scores, those alone that a model has made; of any by default.
+    """
+    if not cell or not len(ids):
         return 0
-    lost = np.isin(read_files(cell, ["image_id"])["image_id"].to_numpy(), ids)
+    data = read_files(cell, ["image_id"] if model is None else ["image_id", "model"])
+    lost = np.isin(data["image_id"].to_numpy(), ids)
+    if model is not None:
+        lost &= pc.equal(data["model"], model).to_numpy()
     count = int(np.count_nonzero(lost))
     if count:
         file = cell[0]

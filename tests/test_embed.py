@@ -165,6 +165,16 @@ def test_what_failed_for_a_passing_reason_can_be_tried_again(
     assert len(vectors_by_path(store)) == 5
 
 
+def test_force_removes_no_score_where_the_vector_is_the_same(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=3)
+    sync(store)
+    files = store.snapshot().files("scores")
+    assert files
+    assert embed(store, force=True).embedded == 3
+    assert store.snapshot().files("scores") == files
+    assert make_plan(store).empty
+
+
 def test_force_keeps_the_reason_of_what_fails_again(tmp_path: Path) -> None:
     store = make_store(tmp_path, images=1)
     damage(write_image(photos_of(store) / "bad.jpg", 3))

@@ -96,6 +96,18 @@ def test_new_vectors_of_some_images_void_their_scores_alone(store: Store) -> Non
     assert np.array_equal(stored_vectors(store, "m")["c.jpg"], stored_vectors(store, "m")["c.jpg"])
 
 
+def test_vectors_of_another_model_leave_the_scores_of_this_one(store: Store) -> None:
+    load(store, block=vectors(4), prompts=vectors(3, seed=1))
+    make_all(store)
+    files = store.snapshot().files("scores")
+    other = Model("other", "", 8, 100.0)
+    for seed in (5, 6):
+        done = import_vectors(store, other, list(NAMES), vectors(4, seed=seed))
+        assert store.snapshot().files("scores") == files
+    assert done.updated == 4
+    assert store.settings.active is not None and store.settings.active.key == "m"
+
+
 def test_a_name_that_is_a_file_of_the_store_gives_it_its_vector(store: Store) -> None:
     add_files(store, image(0, path="a.jpg"), image(1, path="x/b.jpg"), image(2, path="c.jpg", root="other"))
     done = load(store, block=vectors(4))
