@@ -125,7 +125,7 @@ def scores(attribute: Attribute, *, wrong: float, looks: Looks, seeds: int) -> n
             x, present = attribute.x[kept], attribute.present[kept]
             without, cut = cut_of(attribute, Answers()), cut_of(attribute, given)
             found[seed, 0, at] = f1(attribute.x >= cut, attribute.present)
-            found[seed, 3, at] = sum(given.twice)
+            found[seed, 3, at] = given.looks
             if present.sum() >= 3:
                 found[seed, 1, at] = f1(x >= cut, present)
                 found[seed, 2, at] = f1(x >= without, present)
@@ -139,6 +139,9 @@ class Answers:
     asked: list[int] = field(default_factory=list)
     present: list[bool] = field(default_factory=list)
     twice: list[bool] = field(default_factory=list)
+    """Whether a second look confirmed it."""
+    looks: int = 0
+    """Second looks so far."""
     last: int = 0
     """Which was given last."""
 
@@ -162,12 +165,12 @@ def review(
     waiting = list(marks)
     while waiting:
         look = given.doubtful(attribute) if looks != Looks.NONE and given.asked else None
-        again = sum(given.twice)
-        spent = len(given.asked) + (again if looks == Looks.WITHIN else 0)
+        spent = len(given.asked) + (given.looks if looks == Looks.WITHIN else 0)
         if spent >= waiting[0] and (look is None or looks == Looks.WITHIN):
             yield given
             del waiting[0]
             continue
+        first = given.present[look] if look is not None else None
         if look is None:
             x, present, sure = given.of(attribute)
             seed_of = f"{attribute.code} {seed} {len(given.asked)}"
@@ -181,9 +184,10 @@ def review(
             given.present.append(False)
             given.twice.append(False)
         else:
-            given.twice[look] = True
+            given.looks += 1
         given.last = look
         given.present[look] = bool(attribute.present[given.asked[look]]) ^ bool(generator.random() < wrong)
+        given.twice[look] = given.present[look] == first
 
 
 def cut_of(attribute: Attribute, given: Answers) -> float:

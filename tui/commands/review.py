@@ -61,8 +61,8 @@ def review(
     which precision and recall of the accepted ones follow, with 90 % intervals, and moves no cut. Several people can
     review: one question in five is about a picture that another has judged, and most of them decide.
 
-    An answer that all your others speak against is asked for once more, besides the budget: what you say then stands,
-    and is not asked for again.
+    An answer that all your others speak against is asked for once more, besides the budget: what you say then stands.
+    Only one that you changed, and that they speak against again, is asked for again.
 
     Elsewhere, --list gives the paths (with --json one JSON object a line, with the chance of each picture to be
     drawn); add `present` to each and bring them back with `colonnade labels import FILE`. With --reviewer it lists
