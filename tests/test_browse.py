@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 from app_driving import browsing, lines_of, moon_store, opened, until
+from collections_on_disk import make_store
 from query_stores import Content, fill, image
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from colonnade.engine.jobs import JobRecord
 from colonnade.engine.store import Store
+from colonnade.engine.sync import make_plan, run_plan
 from colonnade.engine.vocabulary import DerivedAttribute
 from colonnade.tui.screens.browse import BrowseScreen
 from colonnade.tui.widgets.prompt import Prompt
 from colonnade.tui.widgets.query_line import caret_line
+from colonnade.tui.widgets.status_line import StatusLine
 
 IMAGES = 600
 
@@ -380,3 +383,21 @@ async def test_the_meter_of_a_job_shows_a_figure(store: Path) -> None:
             assert lines_of(screen.status)[-1].endswith(figure)
         screen.jobs_changed([record, record])
         assert lines_of(screen.status)[-1].endswith("sync: 7 s +1  ? keys")
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_that_the_model_is_loaded_is_said_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path)
+    run_plan(store, make_plan(store))
+    said: list[str] = []
+    monkeypatch.setattr(StatusLine, "tell", lambda self, text, kind="": said.append(text))
+    async with browsing(store.path) as (pilot, screen):
+        await pilot.press("s")
+        await until(lambda: screen.ranked is not None, "similar images, for which no model is needed")
+        for _ in range(2):
+            await pilot.press("escape", "slash", *"rocket", "enter")
+            await until(lambda: screen.ranked is not None and screen.ranked.text == "rocket", "rocket")
+    assert [text for text in said if "load" in text] == ["loading the model; this takes a while once"]

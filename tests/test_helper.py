@@ -178,11 +178,13 @@ def test_no_answer_in_time(store: Store) -> None:
 def test_an_idle_end_is_not_noticed(store: Store) -> None:
     client = HelperClient(store.path, "writer", idle_s=0.1)
     assert client.call("ping") == "pong"
+    process = client._process
+    assert process is not None
     for _ in range(100):
-        if not client.running:
+        if not process.alive:
             break
         time.sleep(0.1)
-    assert not client.running
+    assert not process.alive
     assert client.call("ping") == "pong"
     client.close()
 

@@ -408,7 +408,7 @@ async def test_words_are_tried_before_they_are_saved(tmp_path: Path) -> None:
         form = await form_of(pilot, screen)
         first, second = screen.query_one("#try-a-lines"), screen.query_one("#try-b-lines")
         title = screen.query_one("#try-a-title")
-        assert "helper starts" in lines_of(title)[0]
+        assert "trying it ..." in lines_of(title)[0]
         await until(lambda: "of 40" in "\n".join(lines_of(first)), "the saved wording", 60)
         assert "0 enter (+), 0 leave (-)" in "\n".join(lines_of(first))
         assert "moon" in "\n".join(lines_of(first)), "nearest"

@@ -42,12 +42,6 @@ class HelperClient:
         self._process: _Process | None = None
         self._closed = False
 
-    @property
-    def running(self) -> bool:
-        """Whether the process is there now."""
-        process = self._process
-        return process is not None and process.alive
-
     def call(
         self,
         op: str,

@@ -28,7 +28,7 @@
     .distribution(code) -> Distribution  in this process: .counts(x, y) .changed(x) .near(x, n)
     .save_cut(distribution, x)           .labels() .label(code, id, present) .labels_worth()
     .review(code) .review_page(code) .review_answer(code, question, present) .review_back(code)
-    .warm_model() .model_ready .helper("writer" | "model").call(op, ...)
+    .warm_model() .helper("writer" | "model").call(op, ...)
 
 Every method blocks and may be called from any thread. What fails raises a ColonnadeError whose first line says what to
 do next (`session_problems.first_line`): a HelperError where a helper process did the work, and SupersededError (from

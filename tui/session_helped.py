@@ -161,13 +161,6 @@ class Helped(SessionBase):
         """Load the active model in the helper, so that words are encoded at once; gives its key."""
         return str(self.helper("model").call("load_model", timeout=_MODEL_S, progress=progress))
 
-    @property
-    def model_ready(self) -> bool:
-        """Whether the helper of the model runs; while it does not, a first search by words takes seconds."""
-        with self._lock:
-            helper = self._helpers.get("model")
-        return helper is not None and helper.running
-
     def search_text(self, text: str, *, limit: int = _LIMIT, progress: Progress | None = None) -> Ranked:
         """The images nearest to some words, best first; of searches that wait, the newest is answered.
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -151,14 +152,13 @@ class BrowseActions(EditScreen):
     def action_words(self) -> None:
         session = self.session
 
+        def progress(what: str, done: int, total: int) -> None:
+            self.post_message(self.Finished(partial(self.say, f"{what}; this takes a while once")))
+
         def search(words: str) -> None:
             if words.strip():
-                self.say(
-                    "searching"
-                    if session.model_ready
-                    else "the model is being loaded; this takes a while once"
-                )
-                self._rank(lambda: session.search_text(words.strip()))
+                self.say("searching")
+                self._rank(lambda: session.search_text(words.strip(), progress=progress))
 
         self.ask("Words for what the pictures show (a rocket with fire below it)", search)
 

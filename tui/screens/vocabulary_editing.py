@@ -236,10 +236,7 @@ class VocabularyEditing(VocabularySaving):
             share = f" {done:,} of {total:,}" if total else ""
             self.post_message(self.Finished(partial(self._told, which, wanted, f"{what}{share} ...")))
 
-        if draft.rule is None and not session.model_ready:
-            column.tell("the model helper starts ...")
-        else:
-            column.tell("...")
+        column.tell("trying it ...")
         vocabulary = self.work.vocabulary if self.work is not None else None
         work = partial(try_draft, session, draft, which, progress, vocabulary=vocabulary)
         self.background(
