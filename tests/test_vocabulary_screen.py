@@ -319,7 +319,7 @@ async def test_an_empty_vocabulary_says_what_to_do(store: Path) -> None:
     async with vocabulary(store, loaded=False) as (pilot, screen):
         await until(lambda: screen.work is not None, "the file")
         await pilot.pause()
-        assert "orphan" in shown(screen) or "a adds one" in shown(screen)
+        assert shown(screen).count("orphan") == 3
         await pilot.press("i")
         await typed(pilot, "space")
         await pilot.press("enter")
@@ -366,12 +366,12 @@ async def test_hostile_words_are_harmless(tmp_path: Path) -> None:
         await pilot.press("down")
         await pilot.pause()
         seen = shown(screen) + told(screen)
-        if screen.code is not None:
-            await pilot.press("enter")
-            form = await form_of(pilot, screen)
-            seen += "".join(lines_of(field)[0] for field in form.query(Field))
-            await pilot.press("escape")
-            assert screen.steps == ()
+        assert screen.code is not None
+        await pilot.press("enter")
+        form = await form_of(pilot, screen)
+        seen += "".join(lines_of(field)[0] for field in form.query(Field))
+        await pilot.press("escape")
+        assert screen.steps == ()
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(seen)
 
 
