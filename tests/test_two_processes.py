@@ -16,13 +16,15 @@ import pyarrow.dataset as ds
 import pytest
 from crash_helpers import assert_sound
 
+from colonnade.engine.calibration import ACCEPTED
 from colonnade.engine.import_embeddings import import_vectors
 from colonnade.engine.prompts import store_prompts
-from colonnade.engine.scoring import unit_length
+from colonnade.engine.scoring import codes_of_statuses, unit_length
 from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
+from colonnade.engine.tag import tag
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +37,18 @@ from colonnade.engine.tag import tag
 store, rounds, codes = Store(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 for _ in range(rounds):
     tag(store, codes=codes, force=True, on_conflict=lambda line: print(line, flush=True))
+"""
+
+CALIBRATOR = """
+import sys, time
+from colonnade.engine.fit_run import set_cut
+from colonnade.engine.store import Store
+store, last, codes = Store(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+print("ready", flush=True)
+for number in range(1, last + 1):
+    for code in codes:
+        set_cut(store, code, float(number), shown=True, on_conflict=lambda line: print(line, flush=True))
+    time.sleep(0.5)
 """
 
 
@@ -134,3 +148,25 @@ def test_two_taggers_and_three_readers(store: Store, shared: bool) -> None:
     for code in CODES:
         assert read_files(store.snapshot().files("scores", code)).equals(before[code])
     assert_sound(store.path)
+
+
+def test_who_writes_the_same_scores_meanwhile_is_told_and_tries_again(store: Store) -> None:
+    """One moves the cuts of attributes that another tags, until both have written at once."""
+    tag(store)
+    last, codes, told = 12, CODES[:2], list[str]()
+    words = [sys.executable, "-c", CALIBRATOR, str(store.path), str(last), *codes]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as calibrator:
+        assert calibrator.stdout is not None and calibrator.stdout.readline() == "ready\n"
+        while calibrator.poll() is None:
+            tag(store, codes=codes, force=True, on_conflict=told.append)
+        out, errors = calibrator.communicate()
+    assert (calibrator.returncode, errors) == (0, "")
+    told += out.splitlines()
+    assert told and all("changed meanwhile, retrying" in line for line in told)
+    assert_sound(store.path)
+    tag(store)
+    for code in codes:
+        data = read_files(store.snapshot().files("scores", code))
+        accepted = codes_of_statuses(data["status"]) == ACCEPTED
+        assert data.num_rows == IMAGES
+        assert np.array_equal(accepted, data["logit"].to_numpy() >= last), "the last cut is in force"
