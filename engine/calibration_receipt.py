@@ -16,7 +16,7 @@ from colonnade.engine.calibration_table import AttributeCalibration, calibration
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.fit_history import FitVersion, fit_history
 from colonnade.engine.scoring import codes_of_statuses
-from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.snapshots import Snapshot, list_snapshots
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, read_table
 
@@ -61,7 +61,9 @@ class Receipt:
     history: tuple[FitVersion, ...]
     """What was stored, as far back as snapshots are kept, the latest first."""
     since: Since | None
-    """None where nothing was stored before the last fit."""
+    """None where nothing was stored before the last fit, or that is no longer known."""
+    is_known_since: bool
+    """Whether snapshots from before the first fit of `history` are kept, or there were none."""
 
 
 def receipt(store: Store, code: str, *, at: int | None = None, images: int = 5) -> Receipt:
@@ -82,7 +84,9 @@ def receipt(store: Store, code: str, *, at: int | None = None, images: int = 5) 
     (row,) = calibration_table(store, snapshot, vocabulary, [code])
     above, below = _at_cut(snapshot, code, images)
     history = fit_history(store, code, model, until=snapshot.number)
-    return Receipt(row, row.fit, above, below, history, _since(store, snapshot, code, history))
+    oldest = next(iter(list_snapshots(store.path)), 1)
+    known = not history or oldest == 1 or history[-1].snapshot > oldest
+    return Receipt(row, row.fit, above, below, history, _since(store, snapshot, code, history), known)
 
 
 def _at_cut(

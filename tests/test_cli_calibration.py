@@ -128,6 +128,10 @@ def test_a_receipt(planted: Store) -> None:
     assert since["receipt"]["since"]["leaving"] == row["accepted"] - since["accepted"]
     assert any("cut" in change for change in since["receipt"]["since"]["difference"])
     assert "colonnade diff" in colonnade(planted.path, "calibration", "show", "cat").out
+    colonnade(planted.path, "gc", "--keep-snapshots", 1, "--keep-seconds", 0)
+    assert (
+        "snapshots before it are no longer kept" in colonnade(planted.path, "calibration", "show", "cat").out
+    )
     assert "no sign" in colonnade(planted.path, "calibration", "ghost").out.replace(
         "nothing in this", "no sign"
     )

@@ -167,7 +167,8 @@ def _labels(receipt: Receipt) -> list[str]:
 def _since(receipt: Receipt) -> list[str]:
     since = receipt.since
     if since is None:
-        return []
+        gone = "what it changed is not known: the snapshots before it are no longer kept"
+        return [] if receipt.is_known_since else [_line("last fit", gone)]
     last = receipt.history[0]
     what = since.before.fit.method if since.before.fit else "nothing stored"
     lines = [_line("last fit", f"snapshot {last.snapshot} ({last.command}); before it: {what}")]
