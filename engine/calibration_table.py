@@ -14,7 +14,7 @@ from colonnade.engine.calibration import Fit, cut_of
 from colonnade.engine.drift import drift_of, proposals
 from colonnade.engine.duck import connect, duck_errors, parquet
 from colonnade.engine.errors import InputError
-from colonnade.engine.fit_choice import read_grounds, sound_row
+from colonnade.engine.fit_choice import read_grounds
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
@@ -119,7 +119,6 @@ def calibration_table(
         code = attribute.code
         item = work.get(code)
         fit = item.fit if item is not None else None
-        row = sound_row(snapshot, code, model)[0] if model is not None else None
         distribution = found.get(code, Distribution())
         rows.append(
             AttributeCalibration(
@@ -135,7 +134,7 @@ def calibration_table(
                 no_signal=fit is not None and fit.no_signal,
                 to_make=item.to_make if item is not None else None,
                 fallback=item.choice.fallback if item is not None and item.choice is not None else None,
-                fitted_at=row.fitted_at if row is not None else None,
+                fitted_at=item.choice.fitted_at if item is not None and item.choice is not None else None,
                 fitted_on=fit.base.count if fit is not None and fit.base is not None else None,
                 drift=drift_of(item) if item is not None else None,
                 proposal=proposed.get(code),

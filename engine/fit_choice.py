@@ -80,8 +80,10 @@ class Choice:
     """Why the attribute has the model's `fixed` fit instead of `auto`."""
     previous: Fit | None = None
     """What is stored for this model, whether or not it still holds."""
+    fitted_at: datetime | None = None
+    """When that was made."""
     why_void: str | None = None
-    """Why that does not hold."""
+    """Why it does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def read_choice(
     rows = _rows(snapshot, code)
     row, damaged = _sound(rows, code, grounds.model)
     choice = choose(grounds, row.fit if row is not None else None, prompts, logit, known)
+    choice = replace(choice, fitted_at=row.fitted_at if row is not None else None)
     if choice.fallback is not None and _was_by_labels(rows, snapshot, code, grounds.model):
         why = choice.why_void or "not calibrated yet"
         choice = replace(choice, to_make=why, fallback=None)
