@@ -9,7 +9,7 @@ that people's answers gave. Confidence is a pure function of an image's embeddin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -19,7 +19,7 @@ from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.settings import Model
 
 if TYPE_CHECKING:
-    from colonnade.engine.auto_axis import AutoAxis
+    from colonnade.engine.fit_parts import AutoBase, LabelPart
 
 __all__ = [
     "ACCEPTED",
@@ -30,9 +30,7 @@ __all__ = [
     "REJECTED",
     "TENTATIVE",
     "UNKNOWN",
-    "AutoBase",
     "Fit",
-    "LabelPart",
     "apply_fit",
     "bounded",
     "cut_of",
@@ -42,6 +40,7 @@ __all__ = [
     "fixed_log_odds",
     "judge",
     "line_of",
+    "odds_cut",
     "silenced",
     "status_codes",
 ]
@@ -56,55 +55,6 @@ LARGEST = 1e12
 made of such numbers stays finite."""
 NO_SIGNAL_CAP = 0.49
 """No confidence of an attribute without signal is higher, but for images above its gate."""
-
-
-@dataclass(frozen=True)
-class AutoBase:
-    """A fit without labels, whole: what its application needs, and its receipt."""
-
-    axis: AutoAxis = field(repr=False)
-    cut: float
-    """In log odds."""
-    slope: float
-    no_signal: bool
-    gate: float | None
-    """In log odds: without signal, what no image of the sample reached; None where a fit has none."""
-    logit: str
-    """The definition of the logits that it was fitted on: model and prompts."""
-    vector: str
-    """A digest of the prompts' vectors."""
-    background: str
-    """A digest of the background's phrases and vectors."""
-    count: int
-    """Images that it was fitted on."""
-    embedded: int
-    """Images that had a vector then."""
-    snapshot: int
-    """The number of the snapshot that they were read from."""
-    seed: int
-    metrics: Mapping[str, float | str]
-    """What the fit says of itself, among it the name of its constants and the model that they were fitted on."""
-    quantiles: tuple[float, ...]
-    """A sketch of the log odds of those images."""
-    competing: tuple[tuple[str, float], ...]
-    """The phrases that mattered most near the cut, and their shares."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPart:
-    """What people's answers did to a fit."""
-
-    delta: float
-    """How far the cut moved from that of the base fit, in log odds."""
-    center: float
-    """Where, from that cut, four of ten images show the attribute."""
-    slope: float
-    delta_sd: float
-    delta_low: float
-    delta_high: float
-    lapse: float
-    present: int
-    absent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +122,9 @@ class Fit:
 
 def bounded(value: object, least: float = -LARGEST) -> TypeGuard[float]:
     """Whether a value is a number that a fit can have: finite, from `least` to `LARGEST`."""
-    number = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
-    return number and bool(least <= value <= LARGEST)  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)):
+        return False
+    return bool(least <= value <= LARGEST)
 
 
 def fit_from_json(document: object) -> Fit:
@@ -302,19 +253,26 @@ def status_codes(confidence: np.ndarray, accepted: float, tentative: float) -> n
     return codes
 
 
-def cut_of(fit: Fit, confidence: float) -> float | None:
-    """Where a fit gives a confidence: the logit if the axis is the logit, else the log odds.
+def odds_cut(fit: Fit, threshold: float) -> float:
+    """The log odds from which images have the status of a threshold on the confidence; inf where none has it, -inf
+    where all have."""
+    if 0 < threshold < 1:
+        wanted = math.log(threshold / (1 - threshold))
+        odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
+    else:
+        odds = math.inf if threshold >= 1 else -math.inf
+    if fit.no_signal:
+        return math.inf if fit.gate is None else max(odds, fit.gate)
+    return odds
 
-    None for 0 and 1, which nothing gives, and for more than an attribute without signal and gate can have.
-    """
-    if not 0 < confidence < 1:
+
+def cut_of(fit: Fit, threshold: float) -> float | None:
+    """Where the status of a threshold begins: the logit if the axis is the logit, else the log odds; None where no
+    image has it, or all have."""
+    odds = odds_cut(fit, threshold)
+    if math.isinf(odds):
         return None
-    wanted = math.log(confidence / (1 - confidence))
-    odds = round(wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope, 12)
-    if fit.no_signal and confidence > NO_SIGNAL_CAP:
-        if fit.gate is None:
-            return None
-        odds = max(odds, fit.gate)
+    odds = round(odds, 12)
     if fit.axis is not None:
         return odds
     center, scale = line_of(fit)

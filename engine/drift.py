@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from colonnade.engine.answers import read_answers
 from colonnade.engine.auto_fit import MINIMUM_IMAGES
-from colonnade.engine.calibration import AutoBase, Fit
+from colonnade.engine.calibration import Fit
 from colonnade.engine.fit_choice import Grounds
+from colonnade.engine.fit_parts import AutoBase
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.sketch import distance
 from colonnade.engine.snapshots import Snapshot

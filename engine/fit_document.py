@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from colonnade.engine.calibration import LARGEST, METHODS, AutoBase, Fit, LabelPart, bounded
+from colonnade.engine.calibration import LARGEST, METHODS, Fit, bounded
 from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.fit_parts import AutoBase, LabelPart
 from colonnade.engine.sketch import sketch_or_none
 
 __all__ = ["axis_digest", "fit_from_text", "fit_text"]

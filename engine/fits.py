@@ -11,10 +11,11 @@ from colonnade.engine.answers import Answers, read_answers
 from colonnade.engine.auto_axis import log_odds
 from colonnade.engine.auto_fit import SAMPLE, fit_auto, image_spread
 from colonnade.engine.background_stats import background_stats
-from colonnade.engine.calibration import AutoBase, Fit, LabelPart
+from colonnade.engine.calibration import Fit
 from colonnade.engine.errors import InputError
 from colonnade.engine.fit_choice import Grounds, vectors_digest
 from colonnade.engine.fit_document import axis_digest
+from colonnade.engine.fit_parts import AutoBase, LabelPart
 from colonnade.engine.known_stats import KnownStats, joined
 from colonnade.engine.label_fit import fit_labels
 from colonnade.engine.parallel import in_order, one_blas_thread

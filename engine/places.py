@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from colonnade.engine.calibration import LOG_4, Fit, fixed_log_odds
+from colonnade.engine.calibration import LOG_4, Fit, fixed_log_odds, odds_cut
 from colonnade.engine.calibration_store import active_model, base_attribute
 from colonnade.engine.errors import InputError
 from colonnade.engine.freshness import AttributeWork
@@ -18,7 +18,7 @@ from colonnade.engine.tables import read_files, read_table
 from colonnade.engine.tag import plan_tag
 from colonnade.engine.vocabulary import Thresholds, Vocabulary
 
-__all__ = ["Places", "eighty", "odds_cut", "read_places"]
+__all__ = ["Places", "eighty", "read_places"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +49,6 @@ class Places:
         inside = found < len(self.ids)
         inside[inside] = self.ids[found[inside]] == ids[inside]
         return found[inside]
-
-
-def odds_cut(fit: Fit, confidence: float) -> float:
-    """The log odds at which a fit gives a confidence; inf where nothing has it, -inf where everything has."""
-    if not 0 < confidence < 1:
-        return math.inf if confidence >= 1 else -math.inf
-    wanted = math.log(confidence / (1 - confidence))
-    odds = wanted if fit.method == "fixed" else fit.cut + (wanted - LOG_4) / fit.slope
-    if fit.no_signal:
-        return math.inf if fit.gate is None else max(odds, fit.gate)
-    return odds
 
 
 def eighty(places: Places, cut: float) -> float:

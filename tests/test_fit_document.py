@@ -15,10 +15,11 @@ from planted_stores import DIMENSION, PHRASES, TEXTS, directions, images
 
 from colonnade.engine.auto_fit import fit_auto
 from colonnade.engine.background_stats import Background, background_stats
-from colonnade.engine.calibration import AutoBase, Fit, LabelPart, apply_fit, cut_of, fit_from_json, judge
+from colonnade.engine.calibration import Fit, apply_fit, cut_of, fit_from_json, judge
 from colonnade.engine.cut import moved
 from colonnade.engine.errors import ColonnadeError, InputError, StoreError
 from colonnade.engine.fit_document import fit_from_text, fit_text
+from colonnade.engine.fit_parts import AutoBase, LabelPart
 from colonnade.engine.fits import auto_fit, without_labels
 from colonnade.engine.scoring import logits
 from colonnade.engine.settings import Model
@@ -120,6 +121,17 @@ def test_without_signal_an_image_above_the_gate_counts_as_it_would() -> None:
     assert confidence[3:].tolist() == usual[3:].tolist()
     assert cut_of(silent, 0.8) == pytest.approx(0.35)
     assert fit_from_json(silent.as_json()) == replace(silent, chosen=True)
+
+
+@pytest.mark.parametrize("gate", [None, -3.0, 0.35])
+@pytest.mark.parametrize("accepted", [0.0, 0.1, 0.4, 0.8, 1.0])
+def test_the_cut_is_where_the_status_begins_without_signal_too(accepted: float, gate: float | None) -> None:
+    fit = Fit("auto", cut=0.0, axis="a" * 16, no_signal=True, gate=gate)
+    odds = np.linspace(-9, 9, 3601, dtype=np.float32)
+    _, status = judge(fit, accepted, 0.0, odds, odds)
+    begins, cut = odds[status == 2], cut_of(fit, accepted)
+    assert (cut is None) == (begins.size == 0)
+    assert cut is None or begins.min() == pytest.approx(cut, abs=0.01)
 
 
 @pytest.mark.parametrize("number", [1e20, -1e20, 1e308])
