@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +120,10 @@ class Shown:
 
 
 @asynccontextmanager
-async def shown(store: Path, *, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Shown]:
-    app = ColonnadeApp(store, Configuration())
+async def shown(
+    store: Path, *, size: tuple[int, int] = (100, 30), keys: Mapping[str, str] | None = None
+) -> AsyncIterator[Shown]:
+    app = ColonnadeApp(store, Configuration(keys=dict(keys or {})))
     async with app.run_test(size=size) as pilot:
         one = Shown(app, pilot)
         await one.until(lambda: app.session is not None)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from app_driving import ESCAPE, Terminal, browsing, lines_of, moon_store, opened, until
+from app_driving import ESCAPE, VOCABULARY, Terminal, browsing, lines_of, moon_store, opened, until
 from query_stores import Content, fill, image
 from textual.widgets import Input
 
@@ -388,3 +388,33 @@ def test_images_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert count_images(tmp_path) == (2, False)
     assert count_images(tmp_path, most=1) == (1, True)
+
+
+def _told(app: ColonnadeApp) -> str:
+    """What the screen says, its lines joined."""
+    lines = app.screen._compositor.render_strips()
+    return " ".join(word for line in lines for word in line.text.split())
+
+
+@pytest.mark.asyncio
+async def test_without_images_no_screen_says_that_all_is_well(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s", vocabulary=VOCABULARY.encode(), model="hash").path
+    async with opened(store, (160, 30)) as (_, app):
+        for name in ("browse", "vocabulary", "map", "jobs"):
+            app.open_screen(name)
+            await until(lambda: "`colonnade root add FOLDER`, or import embeddings" in _told(app), name)
+            assert "fresh" not in _told(app)
+            assert _told(app).count("no images yet") == 1
+
+
+@pytest.mark.asyncio
+async def test_a_vocabulary_that_is_gone_is_told_once_with_one_advice(tmp_path: Path) -> None:
+    store = moon_store(tmp_path / "s", images=20)
+    (store / "vocabulary.yaml").unlink()
+    advice = f"{store}/vocabulary.yaml: missing; restore it, or copy it from {store}/live/"
+    async with opened(store, (220, 30)) as (_, app):
+        for name in ("browse", "vocabulary", "jobs", "review"):
+            app.open_screen(name)
+            await until(lambda: advice in _told(app), name)
+            said = app.base_screen.status.message if name == "review" else _told(app)
+            assert said.count("missing; restore it") == 1, _told(app)

@@ -310,3 +310,13 @@ def test_the_demo_twice(tmp_path: Path) -> None:
     assert right >= 0.8 * accepted
     again = json.loads(colonnade("demo", tmp_path / "demo", "--images", "60", "--json").stdout)
     assert again["attributes"] == told["attributes"]
+
+
+def test_without_images_the_plan_says_where_they_come_from(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s", vocabulary=VOCABULARY.encode(), model="hash")
+    planned = colonnade("plan", "-s", store.path)
+    assert (planned.returncode, planned.stdout.count("\n")) == (0, 1)
+    assert "`colonnade root add FOLDER`, or import embeddings" in planned.stdout
+    (tmp_path / "photos").mkdir()
+    assert colonnade("root", "add", tmp_path / "photos", "-s", store.path).returncode == 0
+    assert "no images in the folders of images" in colonnade("plan", "-s", store.path).stdout

@@ -210,17 +210,17 @@ async def test_only_the_cursor_s_cells_are_drawn_again(store: Store, monkeypatch
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("images", "words"),
-    [(3, "a map needs five images with an embedding, and 3 have one"), (9, "u makes it as a job")],
+    [(3, "a map needs five images with an embedding, and 3 have one"), (9, "F6 makes it as a job")],
 )
 async def test_without_a_map_it_says_what_to_do(tmp_path: Path, images: int, words: str) -> None:
     store = make_store(tmp_path / "s", images=images, mapped=False)
-    async with shown(store.path) as one:
+    async with shown(store.path, keys={"map.update": "f6"}) as one:
         await one.until(lambda: words in one.text)
         await one.press(
             "r", "p", "enter", "n", "c", "o", "a", "w", "full_stop", "plus", "h", "m", "space", "x"
         )
         if images < 5:
-            await one.press("u")
+            await one.press("f6")
             await one.until(lambda: "needs at least 5 images" in one.screen.status.message, 60)
         put_map(store, images)
         await one.until(lambda: one.legend.startswith(f"{images} images"))

@@ -130,8 +130,9 @@ def plan(helper: Helper, scan: bool = True) -> dict[str, Any]:
     from colonnade.engine.sync import make_plan
     from colonnade.tui.plan_text import plan_json, plan_lines
 
-    made = make_plan(helper.store, scan=scan)
-    return {**plan_json(made), "lines": plan_lines(made)}
+    store = helper.store
+    made = make_plan(store, scan=scan)
+    return {**plan_json(made), "lines": plan_lines(made, store)}
 
 
 def states(helper: Helper) -> dict[str, str]:

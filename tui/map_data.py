@@ -10,6 +10,7 @@ import numpy as np
 from colonnade.engine.duck import duck_errors, parquet
 from colonnade.engine.errors import ColonnadeError
 from colonnade.tui.map_view import Points
+from colonnade.tui.session_problems import lacking
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -85,7 +86,8 @@ def load_map(session: Session) -> MapData:
     state = session._now()
     snapshot, model = state.snapshot, state.settings.active
     if model is None:
-        raise NoMapError("there are no embeddings yet: `colonnade sync`, or the plan in Jobs, makes them")
+        overview = session.overview()
+        raise NoMapError(overview.damage or lacking(overview))
     files, embeddings = (snapshot.files(table, model.key) for table in ("projections", "embeddings"))
     with duck_errors(str(snapshot.path)), session._cursor() as cursor:
         embedded = _rows(cursor, embeddings)
@@ -123,7 +125,9 @@ def _no_map(model: str, embedded: int, others: bool) -> str:
     if embedded < 5:
         return f"a map needs five images with an embedding, and {embedded} have one: add images, then sync"
     other = " (there is one of another model)" if others else ""
-    return f"there is no map of {model} yet{other}: u makes it as a job, of {embedded:,} images"
+    return (
+        f"there is no map of {model} yet{other}: {{map.update:u}} makes it as a job, of {embedded:,} images"
+    )
 
 
 def _rows(cursor: DuckDBPyConnection, files: tuple[DataFile, ...]) -> int:

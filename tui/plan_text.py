@@ -10,9 +10,22 @@ from colonnade.engine.listing import SHOWN, some
 if TYPE_CHECKING:
     from colonnade.engine.freshness import AttributeWork
     from colonnade.engine.scan import ScanOutcome, ScanPlan
+    from colonnade.engine.store import Store
     from colonnade.engine.sync import Plan
 
-__all__ = ["absent_roots", "count", "plan_json", "plan_lines", "problem_lines", "scan_rows"]
+__all__ = [
+    "NO_FOLDER",
+    "NO_MODEL",
+    "absent_roots",
+    "count",
+    "plan_json",
+    "plan_lines",
+    "problem_lines",
+    "scan_rows",
+]
+
+NO_FOLDER = "no images yet and no folder of images: `colonnade root add FOLDER`, or import embeddings"
+NO_MODEL = "no model is chosen: `colonnade model use demo`, or import embeddings"
 
 _SHOWN = 8
 
@@ -22,8 +35,8 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """One line for each kind of work, with what it costs."""
+def plan_lines(plan: Plan, store: Store) -> list[str]:
+    """One line for each kind of work, with what it costs; where there is none, why."""
     lines: list[str] = []
     if plan.scan is not None:
         lines += scan_lines(plan.scan)
@@ -46,11 +59,9 @@ def plan_lines(plan: Plan) -> list[str]:
         )
         lines.append(f"  {_codes(works)}")
     if plan.empty:
-        lines.append(
-            "nothing to do: everything is fresh" if not plan.proposals else "nothing for a sync to do"
-        )
+        lines.append(_nothing(plan, store))
     lines += problem_lines(plan.scan)
-    if plan.images_without_encoder:
+    if plan.images_without_encoder and plan.model:
         lines.append(
             f"{count(plan.images_without_encoder, 'image')} without a vector: {plan.model} was imported and cannot "
             "embed files; import theirs, or choose a model with `colonnade model use`"
@@ -66,6 +77,20 @@ def plan_lines(plan: Plan) -> list[str]:
             + ", ".join(plan.orphans[:_SHOWN])
         )
     return lines
+
+
+def _nothing(plan: Plan, store: Store) -> str:
+    """Why there is nothing to do; what lacks images or vectors is not fresh."""
+    snapshot, settings = store.snapshot(), store.settings
+    if not snapshot.files("images"):
+        if not settings.roots:
+            return NO_FOLDER
+        return "nothing to do: no images in the folders of images" + ("" if plan.scan else " so far")
+    if not plan.model:
+        return NO_MODEL
+    if settings.active is None or not snapshot.files("embeddings", settings.active.key):
+        return "nothing to do: no image has a vector, or a readable file here to make it from"
+    return "nothing for a sync to do" if plan.proposals else "nothing to do: everything is fresh"
 
 
 def proposal_lines(plan: Plan) -> list[str]:

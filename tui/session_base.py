@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colonnade.engine.duck import duck_errors
-from colonnade.engine.errors import ColonnadeError, StoreError
+from colonnade.engine.errors import ColonnadeError
 from colonnade.engine.settings import Settings, read_settings
 from colonnade.engine.snapshots import Snapshot, open_snapshot
 from colonnade.tui.session_columns import Columns
@@ -201,14 +201,12 @@ def _look(path: Path, mark: tuple[object, ...]) -> State:
 
 
 def _read_vocabulary(path: Path, snapshot: Snapshot) -> tuple[Vocabulary, ColonnadeError | None]:
-    from colonnade.engine.vocabulary import Thresholds, Vocabulary, load_vocabulary, parse_vocabulary
+    from colonnade.engine.store import Store
+    from colonnade.engine.vocabulary import Thresholds, Vocabulary, parse_vocabulary
 
-    file = path / "vocabulary.yaml"
     fault: ColonnadeError
     try:
-        if file.exists():
-            return load_vocabulary(file), None
-        fault = StoreError(f"{file}: missing; restore it, or copy it from {path}/live/")
+        return Store(path).vocabulary(), None
     except ColonnadeError as error:
         fault = error
     with suppress(ColonnadeError):

@@ -7,19 +7,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from colonnade.engine.errors import ColonnadeError, StoreError
+from colonnade.tui.plan_text import NO_FOLDER, NO_MODEL
 from colonnade.tui.session_damage import ADVICE, damage_words, missing_scores
 from colonnade.tui.session_model import Overview
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
 
-__all__ = ["damages", "first_line", "problems"]
+__all__ = ["damages", "first_line", "lacking", "problems"]
 
 
 def first_line(error: BaseException) -> str:
     """What an error says in one line, and how many more there are."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
+
+
+def lacking(overview: Overview) -> str:
+    """Why no image has a vector, and what to do next; '' where some have one."""
+    if not overview.images:
+        return "no images yet: scan the folders (Jobs, or `colonnade sync`)" if overview.roots else NO_FOLDER
+    if not overview.ok:
+        return "no image can be read: see the outcomes of the last scan in Jobs"
+    if not overview.embedded:
+        return (
+            "no image is embedded yet: run sync (Jobs, or `colonnade sync`)" if overview.model else NO_MODEL
+        )
+    return ""
 
 
 def damages(snapshot: Snapshot, damage: str) -> Iterator[StoreError]:
@@ -58,20 +72,8 @@ def _problems(
     )
     if overview.damage:
         return  # whether there are images, vectors or scores is not known
-    if not overview.images:
-        yield (
-            "no images yet: scan the folders (Jobs, or `colonnade sync`)"
-            if overview.roots
-            else "no images yet and no folder of images: `colonnade root add FOLDER`"
-        )
-    elif not overview.ok:
-        yield "no image can be read: see the outcomes of the last scan in Jobs"
-    elif not overview.embedded:
-        yield (
-            "no image is embedded yet: run sync (Jobs, or `colonnade sync`)"
-            if overview.model
-            else "no model is chosen: `colonnade model use demo`, or import embeddings"
-        )
+    if lacks := lacking(overview):
+        yield lacks
     if not overview.attributes:
         yield "the vocabulary has no attributes: add one in Vocabulary, or `colonnade vocab import space`"
     elif overview.embedded and not scored:

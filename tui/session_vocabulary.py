@@ -38,10 +38,15 @@ class VocabularyEdits(SessionBase):
 
         Raises:
             InputError: it cannot be read.
+            StoreError: it is missing.
         """
+        from colonnade.engine.store import Store
         from colonnade.engine.vocabulary import read_source
 
-        return read_source(self.path / "vocabulary.yaml")
+        store = Store(self.path)
+        if not store.vocabulary_path.exists():
+            store.vocabulary()  # says what to do
+        return read_source(store.vocabulary_path)
 
     def vocabulary_faults(self, source: bytes | None = None) -> tuple[Fault, ...]:
         """Everything that is wrong with the file (or with `source`), with lines and hints; empty if it is right."""

@@ -86,13 +86,11 @@ def sync(
         if json_:
             emit_json({"plan": plan_json(plan), "outcomes": {}, "unreadable": []})
         else:
-            for text in plan_lines(plan):
+            for text in plan_lines(plan, opened):
                 say(text)
-            if not opened.settings.roots:
-                say("the store has no image roots: colonnade root add IMAGES")
         _tell_absent(plan)
         return
-    for text in plan_lines(plan):
+    for text in plan_lines(plan, opened):
         say(text)
     with _job(opened, ["sync"]) as (job, narrator):
         outcome = run_plan(opened, plan, batch=batch, device=device, narrator=narrator)
@@ -139,11 +137,12 @@ def plan(store: StoreOption = None, json_: JsonOption = False) -> None:
     """
     from colonnade.engine.sync import make_plan
 
-    made = make_plan(open_store(store))
+    opened = open_store(store)
+    made = make_plan(opened)
     if json_:
         emit_json(plan_json(made))
     else:
-        for text in plan_lines(made):
+        for text in plan_lines(made, opened):
             emit(text)
     if not made.empty or absent_roots(made.scan):
         raise typer.Exit(1)

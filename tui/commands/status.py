@@ -98,7 +98,7 @@ def status(store: StoreOption = None, json_: JsonOption = False) -> None:
         right={"accepted", "tentative", "rejected", "unknown"},
     )
     if not found.plan.empty:
-        for line in plan_lines(found.plan):
+        for line in plan_lines(found.plan, opened):
             say(line)
 
 

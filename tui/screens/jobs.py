@@ -246,7 +246,8 @@ def _read_plan(session: Session, look: bool) -> _Plan:
     """The plan, and before it what stands in the way of one."""
     problems = session.overview().problems
     found = session.plan(scan=look)
-    lines = [f"! {line}" for line in problems] + [str(line) for line in found["lines"]]
+    lines = [f"! {line}" for line in problems]
+    lines += [str(line) for line in found["lines"] if line not in problems]
     return _Plan(tuple(lines), bool(found["empty"]), look)
 
 

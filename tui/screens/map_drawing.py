@@ -118,7 +118,7 @@ class MapDrawing(BaseScreen):
 
     def _not_loaded(self, error: Exception) -> None:
         self.data = self.drawn = self.selection = None
-        self.globe.tell(one_line(error))
+        self.globe.tell(keyed(self, one_line(error)))
         self.query_one(Picture).show(None)
         self._tell_legend()
 

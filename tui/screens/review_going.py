@@ -68,8 +68,10 @@ class ReviewGoing(BaseScreen):
         words = one_line(error)
         if damage_words(error) is not None:
             self.tell_problem(words)
-            return
-        self.tell_problem(f"{words} - {problems[0] if problems else _ELSEWHERE}")
+        elif problems and problems[0].startswith(words):
+            self.tell_problem(problems[0])
+        else:
+            self.tell_problem(f"{words} - {problems[0] if problems else _ELSEWHERE}")
 
     def action_next_attribute(self) -> None:
         self.say("looking where a label is worth most ...")

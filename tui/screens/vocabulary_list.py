@@ -162,11 +162,7 @@ class VocabularyList(VocabularyWhich):
         """Show the attributes as edited, or the faults; the cursor stays on its attribute."""
         work, table = self.work, self.table
         if work is None:
-            table.empty = (
-                f"{self.trouble}; put the file back, or `colonnade init` makes a store"
-                if self.trouble
-                else _READING
-            )
+            table.empty = self.trouble or _READING
             table.show(ListSource(()))
             return
         if work.vocabulary is None:

@@ -22,6 +22,7 @@ from colonnade.tui.screens.vocabulary_work import (
     redo_words,
     row_pace,
 )
+from colonnade.tui.session_problems import lacking
 
 if TYPE_CHECKING:
     from colonnade.tui.session_model import AttributeRow
@@ -269,13 +270,15 @@ class VocabularySaving(BaseScreen):
         work = work or self.work
         if work is None or work.before is None or work.vocabulary is None:
             return "plan: none while the file has faults"
+        overview = self.colonnade.overview
         if not work.is_changed:
             stale = [row for row in self.rows.values() if row.state.startswith(("stale", "not scored"))]
             if not stale:
                 known = any(row.state for row in self.rows.values())
                 return "plan: all is saved and fresh" if known else "plan: all is saved"
+            if overview is not None and not overview.damage and (lacks := lacking(overview)):
+                return f"plan: all is saved; {lacks}"
             return f"plan: all is saved; {count_of(len(stale), 'attribute')} not fresh, {{vocabulary.tag:t}} tags them"
-        overview = self.colonnade.overview
         images = overview.embedded if overview is not None else 0
         words = redo_words(redo(work.before, work.vocabulary), images, row_pace(self.colonnade.jobs, images))
         return f"plan: {count_of(len(work.steps), 'edit')}, {{vocabulary.save:^S}} saves; then {words}"
