@@ -28,3 +28,15 @@ def test_a_sequence_is_no_answer_wherever_a_slow_line_cuts_it(
                 keys += terminal._typed()
             assert keys == "xynu"
     os.close(here)
+
+
+def test_a_key_counts_from_when_the_picture_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = pty.openpty()
+    with os.fdopen(there) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with Terminal() as terminal:
+            os.write(here, b"y")
+            terminal.draw(["a picture"])
+            os.write(here, b"n")
+            assert terminal.key("yn") == "n"
+    os.close(here)

@@ -94,22 +94,21 @@ class Terminal:
         return max(found.columns, 20), max(found.lines, 8)
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Clear the screen and show lines, which hold nothing from outside that is not safe."""
+        """Clear the screen and show lines, which hold nothing from outside that is not safe.
+
+        What was typed before is forgotten: it was meant for another picture.
+        """
+        with suppress(termios.error, OSError):
+            termios.tcflush(self._descriptor, termios.TCIFLUSH)
+        self._unfinished = b""
         sys.stderr.write(_CLEAR + "\n".join(lines))
         sys.stderr.flush()
 
-    def key(self, wanted: str, *, fresh: bool = True) -> str | None:
+    def key(self, wanted: str) -> str | None:
         """Wait for one of the keys `wanted`; "\\x04" at the end of input.
 
         None if the screen has to be drawn anew first, see `resized`.
-
-        Args:
-            fresh: forget what was typed before: it was meant for another picture.
         """
-        if fresh:
-            with suppress(termios.error, OSError):
-                termios.tcflush(self._descriptor, termios.TCIFLUSH)
-            self._unfinished = b""
         while not self.resized:
             # With a limit, because a signal that comes between the look at `resized` and the wait would be missed.
             ready, _, _ = select.select([self._descriptor], [], [], 0.5)
