@@ -50,6 +50,15 @@ async def test_what_comes_while_a_screen_opens_finds_it_open(store: Path) -> Non
 
 
 @pytest.mark.asyncio
+async def test_what_is_said_while_a_screen_opens_is_read_on_it(store: Path) -> None:
+    async with opened(store) as (_, app):
+        app.open_screen("sql")
+        app._tell_problems(("keys: no action is called map.udpate",))
+        await until(lambda: app.base_screen.is_ready, "sql")
+        assert "no action is called map.udpate" in app.base_screen.status.message
+
+
+@pytest.mark.asyncio
 async def test_a_key_clears_what_the_one_before_it_said(store: Path) -> None:
     async with browsing(store) as (_, screen):
         for key in ("ctrl+c", "down"):

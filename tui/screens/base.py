@@ -99,6 +99,7 @@ class BaseScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.header, self.status = HeaderLine(), StatusLine()
         self._at_work: dict[str, _Job] = {}
         self._next_work: dict[str, _Job] = {}
         self._work_numbers: dict[str, int] = {}
@@ -225,17 +226,13 @@ class BaseScreen(Screen[None]):
         """What is typed from now on is for a widget that is about to get the focus."""
         self.colonnade.typeahead.hold_until(lambda: widget.has_focus or widget.has_focus_within)
 
-    @property
-    def status(self) -> StatusLine:
-        """The status line."""
-        return self.query_one(StatusLine)
-
     # how it works
 
     def compose(self) -> ComposeResult:
-        yield HeaderLine(self.colonnade.facts(self.NAME))
+        self.update_facts()
+        yield self.header
         yield from self.compose_body()
-        yield StatusLine()
+        yield self.status
 
     def on_mount(self) -> None:
         self.call_after_refresh(self.get_ready)  # its widgets are mounted after it
@@ -247,7 +244,7 @@ class BaseScreen(Screen[None]):
 
     def get_ready(self) -> None:
         """Begin, as soon as the screen is mounted and the session open; called by both."""
-        if self.is_mounted and self.query(HeaderLine):
+        if self.is_mounted and self.header.is_attached:
             self.update_facts()
             if not self._is_ready and self.colonnade.session is not None:
                 self._is_ready = True
@@ -261,7 +258,7 @@ class BaseScreen(Screen[None]):
 
     def update_facts(self) -> None:
         """Bring the header line up to date."""
-        self.query_one(HeaderLine).update_facts(self.colonnade.facts(self.NAME))
+        self.header.update_facts(self.colonnade.facts(self.NAME))
 
     @property
     def is_ready(self) -> bool:

@@ -28,9 +28,9 @@ class HeaderLine(Widget):
     HeaderLine { height: 1; width: 1fr; background: $panel; color: $foreground; text-style: bold; }
     """
 
-    def __init__(self, facts: tuple[tuple[str, ...], str] = ((), "")) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._facts = facts
+        self._facts: tuple[tuple[str, ...], str] = ((), "")
 
     def update_facts(self, facts: tuple[tuple[str, ...], str]) -> None:
         """(what stands at the left, most important first; what stands at the right if there is room)."""
