@@ -61,7 +61,7 @@ class AttributeCalibration:
     labels: int
     """Judgements of people on the pictures as they are now."""
     fit: Fit | None
-    """None without an active model."""
+    """Of the stored scores, also where another is to be made; None without an active model."""
     cut: float | None
     """Where `accepted` begins, in logits or, on an axis of its own, log odds; None where nothing or everything is."""
     tentative_cut: float | None
@@ -118,8 +118,8 @@ def calibration_table(
     for attribute in attributes:
         code = attribute.code
         item = work.get(code)
-        fit = item.fit if item is not None else None
         distribution = found.get(code, Distribution())
+        fit = _fit_of(item, scored=distribution.scored)
         rows.append(
             AttributeCalibration(
                 code=code,
@@ -142,6 +142,13 @@ def calibration_table(
             )
         )
     return tuple(rows)
+
+
+def _fit_of(item: AttributeWork | None, *, scored: int) -> Fit | None:
+    """The fit that the stored scores are of; that to be applied where there are none."""
+    if item is None or item.choice is None:
+        return None
+    return item.choice.previous if item.to_make and scored and item.choice.previous else item.fit
 
 
 def _estimates(

@@ -281,6 +281,17 @@ def test_a_collection_that_grew_gets_a_proposal_and_nothing_else(store: Store, t
     assert store.plan().proposals == ()
 
 
+def test_the_table_tells_the_fit_that_its_counts_are_of(store: Store, tmp_path: Path) -> None:
+    (before,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
+    put_background(store, tmp_path, range(50))
+    (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
+    assert row.to_make and row.stale
+    assert (row.fit, row.cut, row.distribution) == (before.fit, before.cut, before.distribution)
+    store.sync()
+    (row,) = calibration_table(store, store.snapshot(), store.vocabulary(), ["cat"])
+    assert row.fit is not None and row.fit != before.fit and not row.to_make
+
+
 def test_answers_on_the_sigmoid_get_a_proposal_once_auto_can_be_made(tmp_path: Path) -> None:
     store = planted_store(tmp_path, 150)
     store.sync()
