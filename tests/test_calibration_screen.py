@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from app_driving import browsing, lines_of, moon_store, opened, until
 from sound_stores import sound_store
+from textual import events
 from textual.pilot import Pilot
 
 from colonnade.tui.calibration_text import COLUMNS
@@ -110,6 +111,16 @@ def test_rows_without_a_value_come_last() -> None:
     assert [row["code"] for row in sorted_rows(rows, ("mean", True))] == ["c", "b", "a"]
     assert [row["code"] for row in sorted_rows(rows, ("mean", False))] == ["b", "c", "a"]
     assert {column.name for column in NARROW} == {column.name for column in WIDE} == {c.name for c in FULL}
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_comes_with_enter_is_for_what_enter_opens(tmp_path: Path) -> None:
+    store = sound_store(tmp_path / "s").path
+    async with calibrating(store) as (_, screen):
+        for key in ("enter", "right"):
+            screen.app.post_message(events.Key(key, None))
+        await until(lambda: screen.panel.lines is not None and screen.panel.lines.moved, "a line moved")
+        assert screen.table.column == 0
 
 
 @pytest.mark.slow

@@ -18,9 +18,12 @@ from textual.message import Message
 if TYPE_CHECKING:
     from textual.app import App
     from textual.timer import Timer
+    from textual.widget import Widget
 
 __all__ = ["KeyDone", "TypeAhead"]
 
+_ROUNDS = 2
+"""The first sign comes right after the key, the second after the messages that the widget posted because of it."""
 _LOST_S = 0.5
 """A widget that a key closes may take the sign that the key was dealt with along."""
 _OPENING_S = 3.0
@@ -46,7 +49,8 @@ class TypeAhead:
     def __init__(self, app: App[None], send: Callable[[events.Event], Awaitable[None]]) -> None:
         self._app, self._send = app, send
         self._waiting: deque[events.Event] = deque()
-        self._number = 0
+        self._number = self._rounds = 0
+        self._target: Widget | None = None
         self._sent: float | None = None
         self._opens: Callable[[], bool] | None = None
         self._opening_since = 0.0
@@ -59,9 +63,10 @@ class TypeAhead:
         await self._go_on()
 
     async def done(self, number: int) -> None:
-        """The key with this number was dealt with."""
+        """The sign that follows the key with this number has come; the last of them: the key was dealt with."""
         if number == self._number:
-            self._sent = None
+            self._rounds -= 1
+            self._follow()
             await self._go_on()
 
     def hold_until(self, is_open: Callable[[], bool]) -> None:
@@ -73,13 +78,17 @@ class TypeAhead:
         while self._waiting and not self._must_wait():
             event = self._waiting.popleft()
             self._number += 1
-            self._sent = time.monotonic()
+            self._sent, self._rounds = time.monotonic(), _ROUNDS
             await self._send(event)
-            target = self._app.focused or self._app.screen
-            if not target.post_message(KeyDone(self._number)):
-                self._sent = None
+            self._target = self._app.focused or self._app.screen
+            self._follow()
         if self._waiting:
             self._look()
+
+    def _follow(self) -> None:
+        """Send the sign after the key, as often as is needed."""
+        if not self._rounds or self._target is None or not self._target.post_message(KeyDone(self._number)):
+            self._sent = self._target = None
 
     def _must_wait(self) -> bool:
         now = time.monotonic()
