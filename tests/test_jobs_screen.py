@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,8 @@ def test_rows_say_all_in_words() -> None:
     )
     done = job_row(replace(running, state="done", embedded_per_second=12.3), None)
     assert done[4:8] == ("", "300/1,000 !2", "12/s", "30 s")
+    loading = headline(replace(RECORD, phase="loading the model"))  # its record was last written at 0.0 s
+    assert re.search(r"process 42, since 01-01 \d\d:\d\d$", loading), loading
     killed = headline(replace(running, state="killed"))
     assert "killed, u runs it again" in with_keys(killed, {})[:60]
     assert "killed, F6 runs it again" in with_keys(killed, {"jobs.resume": "f6"})

@@ -95,7 +95,7 @@ def meter(running: Sequence[JobRecord]) -> str:
     if first.total:
         figure = f"{100 * first.done // first.total} %"
     else:
-        figure = f"{first.done:,}" if first.done else duration(first.seconds)
+        figure = f"{first.done:,}" if first.done else f"since {_clock(first.started)}"
     name = " ".join(first.command[:1])[:24]
     more = f" +{len(running) - 1}" if len(running) > 1 else ""
     return (
@@ -128,7 +128,7 @@ def headline(record: JobRecord) -> str:
         words += ["{jobs.resume:u} runs it again", "its process is gone, what it had finished is kept"]
     if record.state == "running":
         words += [record.phase] if record.phase else []
-        words.append(f"process {record.pid}, for {duration(record.seconds)}")
+        words.append(f"process {record.pid}, since {_clock(record.started)}")
     else:
         words.append(f"after {duration(record.seconds)}")
     if record.failures:
