@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from sound_stores import sound_store
 from textual import events
 from textual.pilot import Pilot
 
-from colonnade.tui.calibration_text import COLUMNS
+from colonnade.engine.calibration_table import calibration_table
+from colonnade.tui.calibration_text import COLUMNS, as_cells
 from colonnade.tui.cut_lines import CutLines, change_words, share
 from colonnade.tui.screens.calibration import CalibrationScreen
 from colonnade.tui.screens.calibration_columns import FULL, NARROW, WIDE, sorted_rows, table_rows
@@ -111,6 +113,15 @@ def test_rows_without_a_value_come_last() -> None:
     assert [row["code"] for row in sorted_rows(rows, ("mean", True))] == ["c", "b", "a"]
     assert [row["code"] for row in sorted_rows(rows, ("mean", False))] == ["b", "c", "a"]
     assert {column.name for column in NARROW} == {column.name for column in WIDE} == {c.name for c in FULL}
+
+
+def test_that_another_fit_comes_is_not_cut_off_in_the_table(tmp_path: Path) -> None:
+    store = sound_store(tmp_path / "s")
+    row = calibration_table(store, store.snapshot(), store.vocabulary())[0]
+    assert row.distribution.scored
+    words = as_cells(replace(row, to_make="the background changed"))[COLUMNS.index("method")]
+    assert "auto" in words
+    assert all(len(words) <= column.width for column in FULL if column.name == "method")
 
 
 @pytest.mark.asyncio

@@ -62,7 +62,7 @@ def _method(row: AttributeCalibration) -> str:
         return "-"
     if row.to_make:
         waits = row.distribution.scored and row.fit.method == "fixed"
-        return "fixed, auto to be made" if waits else "auto (to be made)"
+        return "fixed, then auto" if waits else "auto (to be made)"
     return method_words(row.fit)
 
 
