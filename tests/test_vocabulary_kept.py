@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +311,11 @@ async def test_advice_names_the_keys_in_force(store: Path) -> None:
     keys = ("save", "view", "undo", "edit", "derive", "tag")
     configuration = Configuration(keys={f"vocabulary.{name}": f"f{6 + n}" for n, name in enumerate(keys)})
     async with vocabulary(store, configuration=configuration) as (pilot, screen):
-        await until(lambda: "F11 tags them" in plan(screen), "what is stale")
+        await until(lambda: "no image is embedded yet" in plan(screen), "why nothing can be tagged")
+        assert screen.colonnade.overview is not None
+        screen.colonnade.overview = replace(screen.colonnade.overview, embedded=60)
+        screen.plan_changed()
+        assert "F11 tags them" in plan(screen)
         assert "about (F7: what" in told(screen)
         await pilot.press("J")
         await folded(screen, 1)

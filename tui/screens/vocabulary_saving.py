@@ -276,7 +276,8 @@ class VocabularySaving(BaseScreen):
             if not stale:
                 known = any(row.state for row in self.rows.values())
                 return "plan: all is saved and fresh" if known else "plan: all is saved"
-            if overview is not None and not overview.damage and (lacks := lacking(overview)):
+            by_rules = all(row.derived for row in stale)  # which take scores, not vectors
+            if not by_rules and overview is not None and not overview.damage and (lacks := lacking(overview)):
                 return f"plan: all is saved; {lacks}"
             return f"plan: all is saved; {count_of(len(stale), 'attribute')} not fresh, {{vocabulary.tag:t}} tags them"
         images = overview.embedded if overview is not None else 0
