@@ -21,8 +21,10 @@ from textual.pilot import Pilot
 from colonnade.engine.calibration_table import calibration_table
 from colonnade.tui.calibration_text import COLUMNS, as_cells
 from colonnade.tui.cut_lines import CutLines, change_words, share
+from colonnade.tui.screens import calibration, calibration_changes
 from colonnade.tui.screens.calibration import CalibrationScreen
 from colonnade.tui.screens.calibration_columns import FULL, NARROW, WIDE, sorted_rows, table_rows
+from colonnade.tui.screens.calibration_saving import Opened, read_attribute
 from colonnade.tui.session import Session
 from colonnade.tui.session_distribution import Axis, Distribution
 from colonnade.tui.widgets.histogram import Histogram
@@ -239,6 +241,25 @@ async def test_a_fit_that_was_tried_outlasts_another_size(tmp_path: Path) -> Non
         await until(lambda: screen.size.width == 100 and screen.panel.size.width == 100, "the size")
         await pilot.pause()
         assert (screen._tried, "2 would enter" in text(screen, "change")) == ("auto", True)
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_a_fit_that_was_tried_stays_however_late_its_attribute_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = read_attribute
+
+    def slowly(session: Session, code: str) -> Opened:
+        time.sleep(1.5)
+        return read(session, code)
+
+    monkeypatch.setattr(calibration, "read_attribute", slowly)
+    monkeypatch.setattr(calibration_changes, "fit", lambda *_, **__: "2 would enter")
+    async with calibrating(sound_store(tmp_path / "s").path, (120, 36)) as (pilot, screen):
+        await pilot.press("a")
+        await until(lambda: screen.panel.lines is not None, "the attribute")
+        await until(lambda: screen._tried and "2 would enter" in text(screen, "change"), "the fit", 10.0)
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ class CalibrationScreen(CalibrationChanges):
     def open_attribute(self, code: str) -> None:
         """Show an attribute's distribution."""
         self._open = self.session.attribute = code
-        self._tried, self._warned = None, False
+        self._tried, self._warned, self._fit_wanted = None, False, None
         self.panel.close("reading the distribution ...")
         self.add_class("-open")
         self.hint(_LINES_HINT)
@@ -182,6 +182,9 @@ class CalibrationScreen(CalibrationChanges):
             self.warn(opened.why)
         else:
             self.panel.open(opened.found, keep=keep)
+        method, self._fit_wanted = self._fit_wanted, None
+        if method is not None:
+            self.call_after_refresh(self._fit, code, method, dry_run=True)
 
     def not_opened(self, words: str) -> None:
         self._say_empty(words)

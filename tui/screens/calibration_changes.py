@@ -27,6 +27,8 @@ class CalibrationChanges(BaseScreen):
         self._open: str | None = None
         self._tried: str | None = None
         """The method of a fit that was tried and waits to be saved."""
+        self._fit_wanted: str | None = None
+        """The method of a fit to be tried once the attribute is shown, which would take the place of its words."""
         self._done: list[Done] = []
 
     @property
@@ -82,7 +84,9 @@ class CalibrationChanges(BaseScreen):
             return
         if self._open is None:
             self.open_attribute(code)
-        self._fit(code, method, dry_run=True)
+            self._fit_wanted = method
+        else:
+            self._fit(code, method, dry_run=True)
 
     def _fit(self, code: str, method: str, *, dry_run: bool) -> None:
         doing = "trying a fit" if dry_run else "fitting"

@@ -40,9 +40,9 @@ def condition_text(condition: Condition | None, thresholds: tuple[float, float] 
 
 def _columns(counted: str) -> tuple[Column, ...]:
     return (
-        Column("code", "attribute"),
-        Column("count", counted, 9, "right"),
-        Column("condition", "ask", 4, "right"),
+        Column("code", "attribute", sortable=False),
+        Column("count", counted, 9, "right", sortable=False),
+        Column("condition", "ask", 4, "right", sortable=False),
     )
 
 

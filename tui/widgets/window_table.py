@@ -29,6 +29,7 @@ from textual.message import Message
 
 from colonnade.tui.keys import action
 from colonnade.tui.widgets.cells import Cell
+from colonnade.tui.widgets.status_line import StatusLine
 from colonnade.tui.widgets.table_drawing import GUTTER
 from colonnade.tui.widgets.table_reading import ReadTable
 from colonnade.tui.widgets.table_source import BLOCK_ROWS, GAP, BlockSource, Column, ListSource, Row
@@ -202,8 +203,11 @@ class WindowTable(ReadTable, can_focus=True):
             self.post_message(self.Chosen(self, self.cursor, self.values))
 
     def action_sort(self) -> None:
-        if self.columns and self.columns[self.column].sortable:
-            column = self.columns[self.column]
+        column = self.columns[self.column] if self.columns else None
+        if column is None or not column.sortable:
+            for line in self.screen.query(StatusLine):
+                line.tell("this list cannot be sorted by this column")
+        else:
             again = self.sort is not None and self.sort[0] == column.name
             descending = not self.sort[1] if again and self.sort else column.descends
             self.post_message(self.SortAsked(self, column.name, descending))
