@@ -284,7 +284,7 @@ def _files(store: Path) -> Hashable:
 
 
 def _at_work(app: ColonnadeApp) -> list[str]:
-    """What is still to come by itself: work in threads, and timers that ring once."""
+    """What is still to come by itself: work in threads, timers that ring once, and a snapshot of which it will hear."""
     screens = app.open_screens()
     nodes: list[MessagePump] = [
         app,
@@ -293,6 +293,10 @@ def _at_work(app: ColonnadeApp) -> list[str]:
     ]
     rings = [str(timer) for node in nodes for timer in node._timers if _is_to_ring(timer)]
     groups = [f"{screen.NAME} {group}" for screen in screens for group in screen._at_work]
+    if app.overview is not None and app.overview.snapshot < max(
+        int(p.name) for p in app.store.glob("_snap/[0-9]*")
+    ):
+        rings.append("the news of a snapshot")
     return [*rings, *groups, *(str(worker) for worker in app.workers if not worker.is_finished)]
 
 
