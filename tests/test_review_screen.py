@@ -260,7 +260,7 @@ async def test_it_goes_where_a_label_is_worth_most_and_ends_with_a_fit(store: Pa
             session.label(code, image, image % 2 == 0, session.image_row(image).content_hash)
         await pilot.press("f")
         await until(lambda: screen._tried, "what it would change")
-        assert "enter saves" in text(screen, "note")
+        assert "^S saves" in text(screen, "note")
         await pilot.press("escape")
         assert "not saved" in text(screen, "note")
 

@@ -147,7 +147,7 @@ class ReviewGoing(BaseScreen):
             return
         self._tried = True
         self.say("a fit was tried; nothing is saved yet")
-        self.tell_change(f"not saved: {words} - {{review.save:enter}} saves, {{app.back:Esc}} drops it")
+        self.tell_change(f"not saved: {words} - {{review.save:^S}} saves, {{app.back:Esc}} drops it")
 
     def _fitted(self, done: Done) -> None:
         self.tell_change(done.words)
