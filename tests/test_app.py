@@ -412,7 +412,7 @@ async def test_a_vocabulary_that_is_gone_is_told_once_with_one_advice(tmp_path: 
     store = moon_store(tmp_path / "s", images=20)
     (store / "vocabulary.yaml").unlink()
     advice = f"{store}/vocabulary.yaml: missing; restore it, or copy it from {store}/live/"
-    async with opened(store, (220, 30)) as (_, app):
+    async with opened(store, (2 * len(advice), 30)) as (_, app):  # it is not cut, however deep the folder
         for name in ("browse", "vocabulary", "jobs", "review"):
             app.open_screen(name)
             await until(lambda: advice in _told(app), name)

@@ -72,7 +72,11 @@ def test_what_a_job_printed_can_be_read_until_its_command_runs_anew(store: Store
             time.sleep(0.1)
     wait_for(store)
     assert printed(store.path, first) == []
-    assert printed(store.path, list_jobs(store.path)[0])
+    for _ in range(100):
+        if said := printed(store.path, list_jobs(store.path)[0]):
+            break
+        time.sleep(0.1)
+    assert said
 
 
 def test_nothing_to_do_is_told(store: Store) -> None:

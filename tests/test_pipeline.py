@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,21 @@ def collect(batches: Iterator[EmbeddedBatch]) -> tuple[dict[int, np.ndarray], di
     return vectors, failures
 
 
+Workers = Callable[[], set[int]]
+
+
 def children(pid: int) -> list[int]:
     """Process ids of a process's children."""
     with subprocess.Popen(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, text=True) as ps:
         listed = ps.communicate()[0].split()
     return [int(one) for one in listed if int(one) != ps.pid]
+
+
+@pytest.fixture
+def workers() -> Workers:
+    """The child processes that came since the test began: those of tests before it may linger."""
+    before = set(children(os.getpid()))
+    return lambda: set(children(os.getpid())) - before
 
 
 def alive(pid: int) -> bool:
@@ -148,33 +158,33 @@ def test_memory_is_bounded_by_look_ahead(tmp_path: Path) -> None:
     stream.close()
 
 
-def test_what_the_items_raise_arrives(tmp_path: Path) -> None:
+def test_what_the_items_raise_arrives(tmp_path: Path, workers: Workers) -> None:
     def items() -> Iterator[tuple[int, Path]]:
         yield from paint(tmp_path, 3)
         raise KeyError("no more")
 
     with pytest.raises(KeyError, match="no more"):
         collect(embed_files(HashEmbedder(), items(), batch_size=2))
-    assert not children(os.getpid())
+    assert not workers()
 
 
-def test_closing_early_leaves_no_process(tmp_path: Path) -> None:
+def test_closing_early_leaves_no_process(tmp_path: Path, workers: Workers) -> None:
     items = paint(tmp_path, 60)
     stream = embed_files(HashEmbedder(), items, batch_size=8, workers=2)
     next(stream)
-    assert children(os.getpid())
+    assert workers()
     stream.close()
-    assert not children(os.getpid())
+    assert not workers()
 
 
-def test_an_embedder_that_fails_leaves_no_process(tmp_path: Path) -> None:
+def test_an_embedder_that_fails_leaves_no_process(tmp_path: Path, workers: Workers) -> None:
     class Broken(HashEmbedder):
         def encode_images(self, pixels: Any) -> Any:
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
         collect(embed_files(Broken(), paint(tmp_path, 20), batch_size=8))
-    assert not children(os.getpid())
+    assert not workers()
 
 
 SCRIPT = textwrap.dedent(
