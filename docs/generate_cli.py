@@ -73,9 +73,9 @@ def _row(parameter: Any) -> str | None:
         if not parameter.is_flag:
             label += f" {parameter.metavar or parameter.name.upper().rstrip('_')}"
     words = " ".join((parameter.help or "").split()).replace("|", "/")
-    kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        words = f"{words} One of: {', '.join(str(choice.value) for choice in kind)}.".strip()
+    if choices := getattr(parameter.type, "choices", ()):
+        names = (str(choice.value if isinstance(choice, Enum) else choice) for choice in choices)
+        words = f"{words} One of: {', '.join(names)}.".strip()
     return f"| `{label}` | {words} |"
 
 

@@ -156,7 +156,7 @@ def applies(axis: AutoAxis, phrases: int, dimension: int) -> bool:
     if axis.directions.shape[1] != dimension:
         return False
     close = (axis.near, axis.far)
-    return all((some < phrases).all() and len(np.unique(some)) < phrases for some in close)
+    return all((some < phrases).all() and len(set(some.flat)) < phrases for some in close)
 
 
 def along_axes(axes: Sequence[AutoAxis], embeddings: np.ndarray, stats: BackgroundStats) -> np.ndarray:

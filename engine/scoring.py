@@ -96,4 +96,7 @@ def codes_of_statuses(column: pa.ChunkedArray) -> np.ndarray:
         table = np.array([_CODES[word] for word in encoded.dictionary.to_pylist()] + [UNKNOWN], dtype=np.int8)
     except KeyError as error:
         raise StoreError(f"a stored status is {error}; run `colonnade verify`") from None
-    return np.asarray(table[encoded.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)])
+    places = encoded.indices
+    if places.null_count:  # not else: it would load all of pyarrow's functions
+        places = places.fill_null(len(table) - 1)
+    return np.asarray(table[places.to_numpy(zero_copy_only=False)])

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from colonnade.engine.errors import StoreError
@@ -37,6 +36,10 @@ __all__ = [
 ]
 
 ROW_GROUP_ROWS = 122_880
+_AS_DICTIONARY = {
+    table: [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    for table, schema in SCHEMAS.items()
+}
 _FOOTER_KEY = b"colonnade"
 _DAMAGE = (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError, OSError)
 
@@ -149,7 +152,7 @@ def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None 
             facts |= {"min_id": int(ids[0]), "max_id": int(ids[-1])}
     if table == "scores" and data.num_rows:
         for column in ("definition", "model"):
-            values = pc.unique(data[column]).to_pylist()
+            values = data[column].unique().to_pylist()
             if len(values) == 1:
                 facts[column] = values[0]
         if (sketch := _sketch(data["log_odds"])) is not None:
@@ -223,7 +226,7 @@ def read_files(files: Sequence[DataFile], columns: Sequence[str] | None = None) 
     parts = []
     for file in files:
         try:
-            with pq.ParquetFile(file.path) as parquet:
+            with pq.ParquetFile(file.path, read_dictionary=_AS_DICTIONARY.get(file.table)) as parquet:
                 if fault := column_fault(file.table, parquet.schema_arrow, columns):
                     raise ValueError(fault)
                 part = parquet.read(columns=list(columns) if columns else None)
@@ -248,12 +251,20 @@ def read_table(table: str, files: Sequence[DataFile], columns: Sequence[str] | N
 
 
 def vectors_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """A FixedSizeList<float>[D] column without nulls as float32 [n, D], copied only where it has several chunks."""
+    """A FixedSizeList<float>[D] column as float32 [n, D], copied only where it has several chunks.
+
+    Raises:
+        ValueError: a vector is null.
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks)
+    if array.null_count:
+        raise ValueError(f"{array.null_count} vectors are null")
     dimension = array.type.list_size
-    values = array.flatten().to_numpy(zero_copy_only=True)
+    values = array.values.slice(array.offset * dimension, len(array) * dimension).to_numpy(
+        zero_copy_only=True
+    )
     return np.asarray(values, dtype=np.float32).reshape(-1, dimension)
 
 

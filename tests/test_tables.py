@@ -169,6 +169,17 @@ def test_files_of_a_cell_read_as_one(tmp_path: Path) -> None:
     assert all(vectors.shape == (1, 8) for _, vectors in blocks)
 
 
+def test_vectors_of_a_part_of_a_column() -> None:
+    vectors = unit_vectors(6, seed=3)
+    column = vectors_column(vectors)
+    np.testing.assert_array_equal(vectors_of(column[2:5]), vectors[2:5])
+    np.testing.assert_array_equal(
+        vectors_of(pa.chunked_array([column[1:3], column[4:]])), vectors[[1, 2, 4, 5]]
+    )
+    with pytest.raises(ValueError, match="1 vectors are null"):
+        vectors_of(pa.array([[1.0, 0.0], None], pa.list_(pa.float32(), 2)))
+
+
 def test_no_files() -> None:
     assert read_table("sets", []).schema == SCHEMAS["sets"]
     assert read_table("scores", [], ["image_id"]).column_names == ["image_id"]
