@@ -152,9 +152,9 @@ def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None 
             facts |= {"min_id": int(ids[0]), "max_id": int(ids[-1])}
     if table == "scores" and data.num_rows:
         for column in ("definition", "model"):
-            values = data[column].unique().to_pylist()
-            if len(values) == 1:
-                facts[column] = values[0]
+            words = _words(data[column])
+            if len(words) == 1:
+                facts[column] = words.pop()
         if (sketch := _sketch(data["log_odds"])) is not None:
             facts["log_odds"] = sketch
     if inputs is not None:
@@ -178,6 +178,21 @@ def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None 
         return sink.sha256.hexdigest()
     finally:
         sink.close()
+
+
+def _words(column: pa.ChunkedArray) -> set[str | None]:
+    """The different values of a column of words."""
+    words: set[str | None] = set()
+    for chunk in column.chunks:
+        if (
+            pa.types.is_dictionary(chunk.type)
+            and len(chunk.dictionary) == 1
+            and len(chunk) > chunk.null_count == 0
+        ):
+            words.add(chunk.dictionary[0].as_py())  # without pyarrow.compute, which takes 50 ms to import
+        else:
+            words.update(chunk.unique().to_pylist())
+    return words
 
 
 def _sketch(column: pa.ChunkedArray) -> list[float] | None:
