@@ -67,7 +67,7 @@ demo-model: .venv/.installed-dev ## Train the demo model anew (about ten minutes
 	$(BIN)/python bench/train_demo_model.py
 
 bench: .venv/.installed-dev ## Run the benchmarks; they print ratios
-	for file in zero_shot attributes embedding calibration calibration_scale review tui; do $(BIN)/python bench/$$file.py || exit 1; done
+	for file in zero_shot attributes embedding calibration calibration_scale review audit_simulation tui; do $(BIN)/python bench/$$file.py || exit 1; done
 
 wheel: .venv/.installed-dev ## Build the wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

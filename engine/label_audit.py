@@ -6,8 +6,8 @@ that belong to the images: what was drawn follows from the labels alone, and a s
 the cut moves. Labels chosen by the policy of the review are nearer to the cut than images are, and are never used here.
 
 The share of hits among the accepted has Jeffreys' prior, Beta(.5, .5). Below the cut hits are too rare for that: there
-it is Beta(.5, .5 / m - .5), as vague, around the mean m = sigmoid(steepness x + level) over the stratum. Either hits
-fall off as photographs have it, steepness .85 and level N(-2, 1.2), or, as likely, more slowly, .6 and N(-1, 1.5): a
+it is Beta(.5, .5 / m - .5), as vague, around the mean m = sigmoid(steepness x + level) over the stratum. Seven times in
+ten hits fall off as photographs have it, steepness .85 and level N(-2, 1.2), else more slowly, .6 and N(-1, 1.5): a
 few audited images cannot tell, and a wide interval says so. The level is the attribute's own, and learnt from all
 strata together: hits close below the cut make hits farther down likelier. What is known of the audited images is kept
 apart from what is inferred of the others, so that a full audit leaves no doubt.
@@ -41,12 +41,12 @@ AUDIT_SHARES = (0.6, 0.2, 0.12, 0.08)
 _EDGES = (0.0, -1.0, -3.0)
 _LEVEL = 0.9
 _LEAST_SHARE = 2e-5
-_FALLS = ((0.85, -2.0, 1.2), (0.6, -1.0, 1.5))
-"""Steepness, and mean and standard deviation of the level."""
+_FALLS = ((0.85, -2.0, 1.2, 0.7), (0.6, -1.0, 1.5, 0.3))
+"""Steepness, mean and standard deviation of the level, and how likely that is."""
 _GRID = np.linspace(-3, 3, 25)
-_STEEPNESS = np.concatenate([np.full(len(_GRID), steepness) for steepness, _, _ in _FALLS])
-_LEVELS = np.concatenate([mean + deviation * _GRID for _, mean, deviation in _FALLS])
-_LOG_PRIOR = np.tile(-0.5 * _GRID**2, len(_FALLS))
+_STEEPNESS = np.concatenate([np.full(len(_GRID), steepness) for steepness, _, _, _ in _FALLS])
+_LEVELS = np.concatenate([mean + deviation * _GRID for _, mean, deviation, _ in _FALLS])
+_LOG_PRIOR = np.concatenate([math.log(likely) - 0.5 * _GRID**2 for _, _, _, likely in _FALLS])
 _VAGUE = 0.5
 _BINS, _LOWEST = 240, -24.0
 _DRAWS, _NEARLY = 4000, 1e-9
