@@ -12,13 +12,14 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from colonnade.engine.columns import TABLES
 from colonnade.engine.durable import exclusive_lock, store_errors
 from colonnade.engine.errors import StoreError
 from colonnade.engine.settings import KEEP_SECONDS, KEEP_SNAPSHOTS, read_settings
-from colonnade.engine.snapshots import live_number, numbered, snapshot_folder
+from colonnade.engine.snapshots import Snapshot, live_number, numbered, snapshot_folder
 
 __all__ = ["Collected", "check_layout", "collect", "delete_trash", "leftovers", "sweep"]
 
@@ -170,17 +171,34 @@ def collect(
 
 
 def _expired(store: Path, numbers: list[int], keep_snapshots: int, keep_seconds: float) -> list[int]:
-    candidates = numbers[: -max(1, keep_snapshots)]
+    latest = max(1, keep_snapshots)
+    if len(numbers) <= latest:
+        return []
+    commands = [_command(store, number) for number in numbers]
+    # An answer of a review that another answer followed takes no other snapshot's place.
+    passed = [one == other and one.startswith("review ") for one, other in pairwise(commands)]
+    spare = sum(passed[len(numbers) - latest :])
     now = time.time()
     expired = []
-    for number, successor in zip(candidates, numbers[1:], strict=False):
+    for place in reversed(range(len(numbers) - latest)):
+        if spare and not passed[place]:
+            spare -= 1
+            continue
         try:
-            superseded = (store / snapshot_folder(successor)).lstat().st_mtime
+            superseded = (store / snapshot_folder(numbers[place + 1])).lstat().st_mtime
         except FileNotFoundError:
             continue
         if now - superseded >= keep_seconds:
-            expired.append(number)
+            expired.append(numbers[place])
     return expired
+
+
+def _command(store: Path, number: int) -> str:
+    """What made a snapshot; empty where that cannot be read."""
+    try:
+        return Snapshot(store, number).command
+    except StoreError:
+        return ""
 
 
 def _unreferenced_versions(store: Path, snapshots: list[int]) -> list[Path]:

@@ -31,8 +31,8 @@ def definition(value: int) -> Definition:
     return logit_definition(MODEL, [str(value)])
 
 
-def commit(store: Store, value: int) -> None:
-    with open_stage(store.path, command="test") as stage:
+def commit(store: Store, value: int, command: str = "test") -> None:
+    with open_stage(store.path, command=command) as stage:
         read = store.snapshot().cell("definitions", None, 0)
         made = definition(value)
         data = rows("definitions", [{"definition": made.hash, "json": made.json}])
@@ -76,6 +76,27 @@ def test_settings_say_how_long(store: Store) -> None:
     assert collect(store.path, keep_snapshots=1).snapshots == 2
     assert list_snapshots(store.path) == [7]
     assert store.snapshot().number == 7
+
+
+def test_the_answers_of_one_review_count_as_one(store: Store) -> None:
+    from dataclasses import replace
+
+    update_settings(store.path, lambda s: replace(s, keep_snapshots=4, keep_seconds=0.0))
+    commands = ["tag", "tag", "tag", *["review earth"] * 9, "tag", *["review moon"] * 3]
+    for value, command in enumerate(commands):
+        commit(store, value, command)
+    kept = [(number, open_snapshot(store.path, number).command) for number in list_snapshots(store.path)]
+    assert kept == [
+        (4, "tag"),
+        (13, "review earth"),
+        (14, "tag"),
+        (15, "review moon"),
+        (16, "review moon"),
+        (17, "review moon"),
+    ]
+    (store.path / "_snap" / "00000016" / "snapshot.json").write_text("{")
+    commit(store, 99)
+    assert list_snapshots(store.path) == [15, 16, 17, 18], "what cannot be read counts by itself"
 
 
 def test_collect_frees_only_what_nobody_shares(store: Store) -> None:
