@@ -21,6 +21,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from colonnade.engine.columns import TABLES
+from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.verify import verify
 
 KILLS = int(os.environ.get("COLONNADE_KILLS", "20"))
@@ -114,6 +116,15 @@ def assert_sound(store: Path) -> None:
     assert report.sound, "\n".join(str(fault) for fault in report.faults)
 
 
+def content(snapshot: Snapshot) -> dict[str, bytes]:
+    """All that the tables of a snapshot hold: its data files by their names."""
+    return {
+        f"{table}/{file.partition}/{file.name}": file.path.read_bytes()
+        for table in TABLES
+        for file in snapshot.files(table)
+    }
+
+
 def naive(store: Path, sql: str) -> list[tuple[Any, ...]]:
     """Rows of a query in which `{scores}` and the like stand for a plain glob over the table's Parquet.
 
@@ -167,3 +178,29 @@ def fill_disk(folder: Path, leave: int) -> Path:
             pass
         file.truncate(max(0, file.tell() - leave))
     return ballast
+
+
+@contextmanager
+def pages_left(folder: Path, count: int) -> Iterator[None]:
+    """A disk of `small_disk` that has room for so many pages of 4 KiB and no more."""
+    ballast = fill_disk(folder, count * 4096)
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+@contextmanager
+def names_left(folder: Path, count: int) -> Iterator[None]:
+    """The same that takes so many new files, folders and links and no more, however small they are."""
+    status = os.statvfs(folder)
+    _limit_names(folder, status.f_files - status.f_ffree + count)
+    try:
+        yield
+    finally:
+        _limit_names(folder, status.f_files)
+
+
+def _limit_names(folder: Path, count: int) -> None:
+    command = ["mount", "-o", f"remount,nr_inodes={count}", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)

@@ -178,8 +178,10 @@ def _ask(store: Store, questions: Review, budget: int, *, audit: bool, fit: bool
     from colonnade.tui.review_session import ask
     from colonnade.tui.review_text import standing_json, standing_lines
 
-    sitting = ask(questions, budget=budget, audit=audit)
-    sys.stderr.write("\n")
+    try:
+        sitting = ask(questions, budget=budget, audit=audit)
+    finally:
+        sys.stderr.write("\n")  # ends the line of the question, also before an error
     for line in sitting.refused:
         say(line)
     questions = _read_again(store, questions, audit=audit)  # others may have answered meanwhile
