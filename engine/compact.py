@@ -9,7 +9,7 @@ from pathlib import Path
 from colonnade.engine.columns import TABLES
 from colonnade.engine.errors import ConflictError
 from colonnade.engine.snapshots import DataFile, Snapshot, open_snapshot
-from colonnade.engine.stage import conflict_retries, open_stage
+from colonnade.engine.stage import conflict_retries, open_stage, retrying
 from colonnade.engine.tables import read_files
 
 __all__ = ["Compacted", "compact"]
@@ -47,13 +47,13 @@ def compact(
     done, files, commits = 0, 0, 0
     total = len(_scattered(open_snapshot(store)))
     while done < total:
-        for _ in conflict_retries():
+        for _ in conflict_retries(store, on_conflict):
             batch = next(_batches(_scattered(open_snapshot(store))), [])
             try:
-                _merge(store, batch)
+                _merge(store, batch, on_conflict)
             except ConflictError as error:
                 if on_conflict:
-                    on_conflict(f"{error}; changed meanwhile, retrying")
+                    on_conflict(retrying(error))
                 continue
             break
         if not batch:
@@ -87,8 +87,8 @@ def _batches(cells: list[tuple[DataFile, ...]]) -> Iterator[list[tuple[DataFile,
         yield batch
 
 
-def _merge(store: Path, batch: list[tuple[DataFile, ...]]) -> None:
-    with open_stage(store, command="compact") as stage:
+def _merge(store: Path, batch: list[tuple[DataFile, ...]], say: Callable[[str], None] | None) -> None:
+    with open_stage(store, command="compact", say=say) as stage:
         for cell in batch:
             file = cell[0]
             stage.replace(file.table, file.partition, file.shard, read_files(cell), read=cell)

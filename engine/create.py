@@ -26,6 +26,7 @@ _NAMES = (
     "jobs",
     "live",
     ".lock",
+    ".turn",
     "vocabulary.yaml",
     "queries.yaml",
     "views.sql",

@@ -12,7 +12,7 @@ from colonnade.engine.freshness import AttributeWork, Task, derived_work, inputs
 from colonnade.engine.provenance import read_definitions, store_definitions
 from colonnade.engine.scoring import codes_of_statuses, scores_table
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.stage import Stage, conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tables import id_digest, read_files, read_footer
 from colonnade.engine.vocabulary import DerivedAttribute, Rule, Vocabulary, nearest
@@ -81,19 +81,19 @@ def derive_attributes(
     Raises:
         InputError: an unknown code, or a wrong vocabulary.
     """
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
         work = [w for w in plan_derive(snapshot, vocabulary, codes=codes, force=force) if w.cells]
         if not work:
             return ()
         try:
-            with open_stage(store.path, command="derive") as stage:
+            with open_stage(store.path, command="derive", say=on_conflict) as stage:
                 _derive_all(snapshot, vocabulary, stage, work)
                 store_definitions(stage, [w.definition for w in work])
                 stage.commit(vocabulary=vocabulary.source)
         except ConflictError as error:
             if on_conflict:
-                on_conflict(f"{error}; changed meanwhile, retrying")
+                on_conflict(retrying(error))
             continue
         return tuple(w.code for w in work)
     raise AssertionError("unreachable")

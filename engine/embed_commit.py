@@ -12,7 +12,7 @@ from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.stage import Stage, conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
 
@@ -42,14 +42,14 @@ def commit_batch(
         if ready
         else np.empty((0, model.dimension), np.float32)
     )
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         try:
-            with open_stage(store.path, command="embed") as stage:
+            with open_stage(store.path, command="embed", say=on_conflict) as stage:
                 _stage_rows(stage, store.snapshot(), model, hashes, ids, vectors, dict(failed))
                 stage.commit()
             return
         except ConflictError as error:
-            on_conflict(f"{error}; changed meanwhile, retrying")
+            on_conflict(retrying(error))
 
 
 def _stage_rows(

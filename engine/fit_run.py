@@ -22,7 +22,7 @@ from colonnade.engine.freshness import AttributeWork, base_work, cell_states
 from colonnade.engine.known_stats import KnownStats
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import conflict_retries, open_stage
+from colonnade.engine.stage import conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tag import plan_tag
 from colonnade.engine.tag_stage import Steps, score_all, stage_work
@@ -197,7 +197,7 @@ def _run(
     on_conflict: Callable[[str], None] | None,
 ) -> FitRun:
     encoded = Encoded({}, {})
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         state, encoded = _state(store, codes, encode, encoded, load)
         tick, known = Steps(progress, 2 * len(state.choices)), KnownStats()
         fits = make(state, tick, known)
@@ -208,7 +208,7 @@ def _run(
             score_all(state.snapshot, state.vocabulary, state.grounds, work, compare.note, tick, known=known)
             return FitRun(_outcomes(state, fits, work, compare), waiting=waiting)
         try:
-            with open_stage(store.path, command="calibration") as stage:
+            with open_stage(store.path, command="calibration", say=on_conflict) as stage:
                 changed = stage_fits(stage, state.snapshot, fits, state.grounds.model)
                 snapshot, vocabulary, grounds = state.snapshot, state.vocabulary, state.grounds
                 stage_work(stage, snapshot, vocabulary, grounds, work, tick, note=compare.note, known=known)
@@ -218,7 +218,7 @@ def _run(
                 stage.commit(vocabulary=state.vocabulary.source)
         except ConflictError as error:
             if on_conflict:
-                on_conflict(f"{error}; changed meanwhile, retrying")
+                on_conflict(retrying(error))
             continue
         written = tuple(item.code for item in work if item.cells)
         above = derived_from(state.vocabulary, list(fits))

@@ -18,7 +18,7 @@ from colonnade.engine.import_rows import Counts, Resolve, match_paths, stage_ima
 from colonnade.engine.prompts import ATTRIBUTE, BACKGROUND, replace_prompts
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import conflict_retries, open_stage
+from colonnade.engine.stage import conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 
@@ -175,12 +175,12 @@ def store_vectors(
         for kind, source in ((ATTRIBUTE, prompts), (BACKGROUND, background))
         if source is not None
     }
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         snapshot = store.snapshot()
         activate = images is not None and _is_first(store, snapshot, model.key)
         counts, dropped = Counts(), []
         try:
-            with open_stage(store.path, command="import") as stage:
+            with open_stage(store.path, command="import", say=on_conflict) as stage:
                 if images is not None:
                     counts = stage_images(stage, snapshot, model, images, resolve(snapshot, images.names))
                 if texts:
@@ -188,7 +188,7 @@ def store_vectors(
                 stage.commit()
         except ConflictError as error:
             if on_conflict:
-                on_conflict(f"{error}; changed meanwhile, retrying")
+                on_conflict(retrying(error))
             continue
         update_settings(store.path, partial(Settings.with_model, model=model, activate=activate))
         return Imported(

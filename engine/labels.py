@@ -95,7 +95,7 @@ def import_labels(store: Store, file: Path, *, skip_unknown: bool = False) -> Im
     """
     judgements, faults = read_judgements(file)
     now = datetime.now(UTC)
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path):
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
         labels, unknown = _resolve(store, snapshot, vocabulary, judgements)
         wrong = sorted([*faults, *unknown], key=lambda fault: fault.line)

@@ -31,7 +31,7 @@ from colonnade.engine.projection_rows import (
 from colonnade.engine.search import active_model
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.stage import Stage, conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_embeddings, read_files
 
@@ -110,7 +110,7 @@ class _Run:
 
     def fit(self, refit: bool, sample: int | None, seed: int | None) -> int:
         """Fit and commit a new map if there is none, or if it is wanted; returns how many images were fitted."""
-        for _ in conflict_retries():
+        for _ in conflict_retries(self.store.path, self.on_conflict):
             snapshot = self.store.snapshot()
             embedded = cell_states(snapshot, "embeddings", self.model.key)
             total = self.images = sum(cell.rows for cell in embedded.values())
@@ -145,7 +145,7 @@ class _Run:
             try:
                 self._commit_fit(snapshot, ids, places, parameters)
             except ConflictError as error:
-                self.on_conflict(f"{error}; changed meanwhile, retrying")
+                self.on_conflict(retrying(error))
                 continue
             return len(ids)
         raise AssertionError("unreachable")
@@ -165,7 +165,7 @@ class _Run:
         """Replace the map by one of the fitted images alone."""
         shards = ids >> SHARD_BITS
         old = {file.shard for file in snapshot.files("projections", self.model.key)}
-        with open_stage(self.store.path, command="map") as stage:
+        with open_stage(self.store.path, command="map", say=self.on_conflict) as stage:
             for shard in sorted(old | set(shards.tolist())):
                 own = shards == shard
                 rows = projection_rows(ids[own], places[own], parameters, how="fitted")
@@ -184,12 +184,12 @@ class _Run:
         shards = {file.shard for file in anchors.snapshot.files("embeddings", self.model.key)}
         shards |= {file.shard for file in anchors.snapshot.files("projections", self.model.key)}
         for shard in sorted(shards):
-            for _ in conflict_retries():
+            for _ in conflict_retries(self.store.path, self.on_conflict):
                 try:
                     self._place_shard(anchors, shard, state.missing)
                     break
                 except ConflictError as error:
-                    self.on_conflict(f"{error}; changed meanwhile, retrying")
+                    self.on_conflict(retrying(error))
                     anchors = Anchors(self.model, self.store.snapshot())
         return anchors.parameters
 
@@ -215,7 +215,7 @@ class _Run:
         new = projection_rows(np.concatenate(found), np.concatenate(places), anchors.parameters, how="placed")
         if keep.any():
             new = pa.concat_tables([read_files(cell).filter(pa.array(keep)), new])
-        with open_stage(self.store.path, command="map") as stage:
+        with open_stage(self.store.path, command="map", say=self.on_conflict) as stage:
             stage.replace("projections", self.model.key, shard, new, read=cell)
             stage.late(self._unchanged(snapshot, shard, missing))
             if anchors.shard != shard:

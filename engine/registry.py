@@ -149,7 +149,7 @@ def _without(settings: Settings, name: str) -> Settings:
 
 def _mark_missing(store: Store, name: str) -> int:
     """Make the files of a root missing; returns how many were not."""
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path):
         snapshot, count = store.snapshot(), 0
         try:
             with open_stage(store.path, command="root remove") as stage:

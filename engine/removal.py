@@ -17,7 +17,7 @@ from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import remove_rows
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.stage import Stage, conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, read_footer
 from colonnade.engine.vocabulary import nearest
@@ -52,12 +52,12 @@ def drop(
         InputError: a code is still in the vocabulary, or the store has nothing of it.
     """
     codes = tuple(dict.fromkeys(codes))
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         snapshot = store.snapshot()
         _refuse(store, snapshot, codes, calibrations)
         removed: dict[str, int] = {}
         try:
-            with open_stage(store.path, command="drop") as stage:
+            with open_stage(store.path, command="drop", say=on_conflict) as stage:
                 for code in codes:
                     files = snapshot.files("scores", code)
                     removed[code] = sum(read_footer(file).rows for file in files)
@@ -129,7 +129,7 @@ def forget(
         ids: int64 [n], as `missing_images` gave them; those that are back by now are left alone.
         progress: called with (cells looked at, cells in all).
     """
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         snapshot = store.snapshot()
         gone = np.intersect1d(ids, _missing(snapshot))
         if not len(gone):
@@ -137,7 +137,7 @@ def forget(
         cells = _cells(snapshot, {int(shard) for shard in np.unique(gone >> SHARD_BITS)})
         removed: dict[str, int] = {}
         try:
-            with open_stage(store.path, command="forget") as stage:
+            with open_stage(store.path, command="forget", say=on_conflict) as stage:
                 for index, files in enumerate(cells.values()):
                     count = remove_rows(stage, files, gone)
                     if count:
@@ -177,4 +177,4 @@ def _require_unchanged(seen: Cells, live: Snapshot, stage: Stage) -> None:
 
 def _tell(on_conflict: Say | None, error: ConflictError) -> None:
     if on_conflict:
-        on_conflict(f"{error}; changed meanwhile, retrying")
+        on_conflict(retrying(error))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from colonnade.engine.columns import shard_of
-from colonnade.engine.durable import exclusive_lock, fsync_all, store_errors
+from colonnade.engine.durable import fsync_all, store_errors
 from colonnade.engine.errors import ConflictError, StoreError
 from colonnade.engine.garbage import check_layout, delete_trash, sweep
 from colonnade.engine.publish import build_version, publish_snapshot
@@ -33,9 +33,10 @@ from colonnade.engine.snapshots import (
     partition_folder,
 )
 from colonnade.engine.tables import conform, write_parquet
+from colonnade.engine.turns import commit_lock, conflict_retries, retrying
 from colonnade.engine.views_file import refresh_views
 
-__all__ = ["Stage", "conflict_retries", "open_stage", "publish_snapshot"]
+__all__ = ["Stage", "conflict_retries", "open_stage", "publish_snapshot", "retrying"]
 
 Cell = tuple[str, str | None, int]
 
@@ -52,9 +53,12 @@ class _Change:
 class Stage:
     """Files being written for one commit. Made by `open_stage`."""
 
-    def __init__(self, store: Path, folder: Path, command: str) -> None:
+    def __init__(
+        self, store: Path, folder: Path, command: str, say: Callable[[str], None] | None = None
+    ) -> None:
         self.store = store
         self.command = command
+        self._say = say
         self._folder = folder
         self._changes: dict[Cell, _Change] = {}
         self._required: dict[Cell, tuple[str, ...]] = {}
@@ -143,7 +147,7 @@ class Stage:
         return bool(self._changes) or bool(self._late)
 
     def commit(self, *, vocabulary: bytes | None = None) -> Snapshot:
-        """Publish what was staged as the new live snapshot.
+        """Publish what was staged as the new live snapshot; waits while another has its turn (`turns`).
 
         Args:
             vocabulary: the vocabulary file that the change was made with; by default the last snapshot's.
@@ -166,7 +170,7 @@ class Stage:
         with store_errors(self.store):
             self._flush()
             try:
-                with exclusive_lock(self.store / ".lock"):
+                with commit_lock(self.store, self._say):
                     live = open_snapshot(self.store)
                     trash += swept(live.number)
                     self._next_image_id = live.next_image_id
@@ -244,8 +248,13 @@ class Stage:
 
 
 @contextmanager
-def open_stage(store: Path | str, *, command: str) -> Iterator[Stage]:
+def open_stage(
+    store: Path | str, *, command: str, say: Callable[[str], None] | None = None
+) -> Iterator[Stage]:
     """A place to write the files of one commit; nothing of it stays unless it is committed.
+
+    Args:
+        say: called with one line where the commit has to wait for another's turn.
 
     Raises:
         StoreError: no store, read-only, or the disk refused.
@@ -268,7 +277,7 @@ def open_stage(store: Path | str, *, command: str) -> Iterator[Stage]:
                 os.close(alive)
             raise
     try:
-        yield Stage(root, visible, command)
+        yield Stage(root, visible, command, say)
     finally:
         shutil.rmtree(visible, ignore_errors=True)
         os.close(alive)
@@ -288,13 +297,3 @@ def _check_shard(table: str, shard: int, data: pa.Table) -> None:
 def _cell_name(cell: Cell) -> str:
     table, partition, shard = cell
     return f"{table}{f' {partition}' if partition else ''} (shard {shard})"
-
-
-def conflict_retries() -> Iterator[int]:
-    """Numbers the tries of an operation that a ConflictError sends back to its start.
-
-    Raises:
-        StoreError: after twenty tries.
-    """
-    yield from range(20)
-    raise StoreError("the store kept changing under this command for twenty tries; run it again")

@@ -18,7 +18,7 @@ from colonnade.engine.listing import some
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.stage import conflict_retries, open_stage
+from colonnade.engine.stage import conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tag_stage import Steps, completed, stage_work
 from colonnade.engine.texts import (
@@ -144,7 +144,7 @@ def tag(
     """
     tell = say or (lambda line: None)
     encoded, encodes = Encoded({}, {}), True
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path, on_conflict):
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
         model = store.settings.active
         if model is None:
@@ -165,7 +165,7 @@ def tag(
         to_make = [item for item in work if item.to_make]
         count = Steps(progress, sum(len(item.cells) for item in work) + len(to_make))
         try:
-            with open_stage(store.path, command="tag") as stage:
+            with open_stage(store.path, command="tag", say=on_conflict) as stage:
                 fits, known = _new_fits(snapshot, vocabulary, whole, to_make, count)
                 work = completed(snapshot, vocabulary, whole, work, fits, force=force)
                 stage_work(stage, snapshot, vocabulary, whole, work, count, known=known)
@@ -178,7 +178,7 @@ def tag(
                 stage.commit(vocabulary=vocabulary.source)
         except ConflictError as error:
             if on_conflict:
-                on_conflict(f"{error}; changed meanwhile, retrying")
+                on_conflict(retrying(error))
             continue
         outcome = TagOutcome(
             tuple(w.code for w in work),

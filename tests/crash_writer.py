@@ -106,7 +106,7 @@ def _mark(live: Snapshot, stage: Stage, mark: int, ids: np.ndarray) -> None:
 
 def commit_mark(store: Store) -> int:
     """One commit: new images, and the next mark on everything. Returns the mark."""
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path):
         snapshot = store.snapshot()
         mark = mark_of(snapshot) + 1
         known = read_files(snapshot.files("images"), ["image_id"])["image_id"].to_numpy()
@@ -130,7 +130,7 @@ def commit_mark(store: Store) -> int:
 
 def grow_set(store: Store, name: str, image_id: int) -> int:
     """Add an id to a set, reading and writing it whole; returns how many conflicts there were."""
-    for tries in conflict_retries():
+    for tries in conflict_retries(store.path):
         snapshot = store.snapshot()
         shard = shard_of(image_id)
         cell = snapshot.cell("sets", name, shard)

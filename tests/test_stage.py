@@ -18,7 +18,7 @@ from sound_stores import rows
 from colonnade.engine.columns import SHARD_IMAGES
 from colonnade.engine.errors import ConflictError, InputError, StoreError
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
-from colonnade.engine.stage import Stage, conflict_retries, open_stage
+from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_files
 
@@ -339,14 +339,6 @@ def test_nothing_is_written_or_swept_through_links(store: Store, tmp_path: Path,
     with pytest.raises(StoreError):
         append(store, "a", [1])
     assert sorted(os.listdir(outside)) == before
-
-
-def test_conflict_retries_end() -> None:
-    tries = []
-    with pytest.raises(StoreError, match="twenty tries"):
-        for attempt in conflict_retries():
-            tries.append(attempt)
-    assert tries == list(range(20))
 
 
 def test_a_lost_commit_number_is_refused(store: Store) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from colonnade.engine.import_embeddings import import_vectors
 from colonnade.engine.prompts import store_prompts
 from colonnade.engine.scoring import codes_of_statuses, unit_length
 from colonnade.engine.settings import Model, update_settings
-from colonnade.engine.stage import open_stage
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
+from colonnade.engine.turns import OPTIMISTIC_TRIES
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +37,7 @@ TAGGER = """
 import sys
 from colonnade.engine.store import Store
 from colonnade.engine.tag import tag
+from colonnade.engine.turns import OPTIMISTIC_TRIES
 store, rounds, codes = Store(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 for _ in range(rounds):
     tag(store, codes=codes, force=True, on_conflict=lambda line: print(line, flush=True))
@@ -49,6 +53,17 @@ for number in range(1, last + 1):
     for code in codes:
         set_cut(store, code, float(number), shown=True, on_conflict=lambda line: print(line, flush=True))
     time.sleep(0.5)
+"""
+
+MOVER = """
+import sys
+from colonnade.engine.fit_run import set_cut
+from colonnade.engine.store import Store
+store, number = Store(sys.argv[1]), 0
+while True:
+    set_cut(store, sys.argv[2], float(number % 50), shown=True)
+    number += 1
+    print(number, flush=True)
 """
 
 
@@ -144,7 +159,7 @@ def test_two_taggers_and_three_readers(store: Store, shared: bool) -> None:
     for tagger, (out, errors) in zip(taggers, told, strict=True):
         assert tagger.returncode == 0, errors
         assert errors == ""
-        assert all("changed meanwhile, retrying" in line for line in out.splitlines()), out
+        assert all(line.count("changed meanwhile, retrying") == 1 for line in out.splitlines()), out
     for code in CODES:
         assert read_files(store.snapshot().files("scores", code)).equals(before[code])
     assert_sound(store.path)
@@ -162,7 +177,7 @@ def test_who_writes_the_same_scores_meanwhile_is_told_and_tries_again(store: Sto
         out, errors = calibrator.communicate()
     assert (calibrator.returncode, errors) == (0, "")
     told += out.splitlines()
-    assert told and all("changed meanwhile, retrying" in line for line in told)
+    assert told and all(line.count("changed meanwhile, retrying") == 1 for line in told)
     assert_sound(store.path)
     tag(store)
     for code in codes:
@@ -170,3 +185,41 @@ def test_who_writes_the_same_scores_meanwhile_is_told_and_tries_again(store: Sto
         accepted = codes_of_statuses(data["status"]) == ACCEPTED
         assert data.num_rows == IMAGES
         assert np.array_equal(accepted, data["logit"].to_numpy() >= last), "the last cut is in force"
+
+
+def wait_for_more(seen: list[int], reader: threading.Thread) -> None:
+    before = len(seen)
+    while len(seen) < before + 3:
+        assert reader.is_alive(), "the other process ended"
+        time.sleep(0.01)
+
+
+def test_who_is_slow_gets_its_turn(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One moves a cut without a pause; the other needs longer than that between reading and committing."""
+    tag(store)
+    real, told, seen = Stage.commit, list[str](), list[int]()
+
+    def commit(stage: Stage, **options: bytes | None) -> Snapshot:
+        if stage.command == "tag":
+            time.sleep(0.4)
+            assert store.snapshot().files("scores", CODES[0]), "readers do not wait"
+        return real(stage, **options)
+
+    monkeypatch.setattr(Stage, "commit", commit)
+    words = [sys.executable, "-c", MOVER, str(store.path), CODES[0]]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as mover:
+        assert mover.stdout is not None and mover.stderr is not None
+        reader = threading.Thread(target=lambda out: seen.extend(map(int, out)), args=(mover.stdout,))
+        reader.start()
+        try:
+            wait_for_more(seen, reader)
+            for _ in range(2):
+                tag(store, codes=CODES[:1], force=True, on_conflict=told.append)
+            wait_for_more(seen, reader)
+        finally:
+            mover.kill()
+            reader.join()
+        assert mover.stderr.read() == ""
+    assert 1 <= len(told) <= 2 * OPTIMISTIC_TRIES
+    assert set(told) == {f"{store.path}: scores a0 (shard 0) changed meanwhile, retrying"}
+    assert_sound(store.path)

@@ -185,7 +185,7 @@ def save_set(helper: Helper, name: str, ids: Sequence[int], replace: bool = True
         raise InputError("a set holds image ids")
     wanted = np.unique(np.array(ids, dtype=np.int64))
     store = helper.store
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path):
         snapshot = store.snapshot()
         if name in snapshot.partitions("sets") and not replace:
             raise InputError(f"{name!r}: there is a set of this name; choose another, or replace it")
@@ -211,7 +211,7 @@ def remove_set(helper: Helper, name: str) -> None:
     from colonnade.engine.stage import conflict_retries, open_stage
 
     store = helper.store
-    for _ in conflict_retries():
+    for _ in conflict_retries(store.path):
         files = store.snapshot().files("sets", name)
         if not files:
             raise InputError(f"{name[:80]!r}: no such set")
