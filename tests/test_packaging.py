@@ -16,6 +16,7 @@ PACKAGES = ("engine", "tui", "vocab")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from all that lies in the tree, as the user's `pip install .` finds it."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
@@ -38,19 +39,40 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+def shipped(wheel: Path) -> dict[str, bytes]:
+    """Name -> content of what the wheel installs."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+
+
 @pytest.mark.slow
 def test_the_wheel_is_the_tree(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if ".dist-info/" not in name]
-    inside = {name.removeprefix("colonnade/") for name in names}
     tree = {
-        path.relative_to(ROOT).as_posix()
+        f"colonnade/{path.relative_to(ROOT).as_posix()}": path.read_bytes()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert inside == tree
-    assert all(name.startswith("colonnade/") for name in names)
+    inside = shipped(wheel)
+    assert inside.keys() == tree.keys()
+    assert [name for name in tree if inside[name] != tree[name]] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_is_what_git_knows(wheel: Path) -> None:
+    """Nothing that git does not know is in it, and nothing that git knows is missing."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PACKAGES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("the tree is no git repository")
+    known = {f"colonnade/{name}" for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+    assert known
+    assert shipped(wheel).keys() == known
 
 
 @pytest.mark.slow
@@ -89,6 +111,61 @@ HEAVY = {"torch", "open_clip", "torchvision", "umap", "textual"}
 )
 def test_imports_stay_light(code: str, barred: set[str]) -> None:
     assert not barred & _modules_after(code)
+
+
+EVERY_HELP = """
+import io, sys
+before = set(sys.modules)
+import typer
+from colonnade.tui import cli
+
+def walk(command, words):
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from walk(child, [*words, name])
+
+def roots():
+    return {name.partition(".")[0] for name in set(sys.modules) - before}
+
+out, known = sys.stdout, set()
+for words in walk(typer.main.get_command(cli.build_app()), []):
+    sys.stdout, sys.argv = io.StringIO(), ["colonnade", *words, "--help"]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code, words
+    assert sys.stdout.getvalue().startswith("Usage: colonnade"), words
+    print(*words, "--help:", *sorted(roots() - known), file=out)
+    known |= roots()
+print("engine:", *sorted(name for name in sys.modules if name.startswith("colonnade.engine.")), file=out)
+"""
+
+
+def test_the_help_of_every_command_imports_next_to_nothing() -> None:
+    """It is to be there at once. What typer itself needs, and of the engine what errors are made of."""
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_HELP], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(":", 1) for line in done.stdout.splitlines())
+    assert len(told) > 60, "every command was asked"
+    assert set(told.pop("engine").split()) <= {f"colonnade.engine.{name}" for name in ("errors", "listing")}
+    allowed = {"colonnade", "typer", "click", "annotated_doc", "shellingham", "typing_extensions"}
+    slow = {
+        "asyncio",
+        "concurrent",
+        "ctypes",
+        "email",
+        "http",
+        "multiprocessing",
+        "sqlite3",
+        "ssl",
+        "unittest",
+    }
+    for command, modules in told.items():
+        added = {name for name in modules.split() if not name.startswith("_")}
+        assert added - sys.stdlib_module_names <= allowed, command
+        assert not added & slow, command
 
 
 def test_only_the_embedder_names_torch() -> None:
