@@ -122,7 +122,7 @@ def test_labels(store: Path, tmp_path: Path) -> None:
     assert ran.code == 0
     assert (ran.json["read"], ran.json["written"], ran.json["skipped"][0]["line"]) == (2, 2, 4)
     listed = colonnade(store, "labels", "list", "--json").json
-    assert listed == [{"code": "earth", "yes": 1, "no": 1, "unsure": 0, "images": 2, "set_aside": 0,
+    assert listed == [{"code": "earth", "yes": 1, "no": 1, "unsure": 0, "images": 2, "settled": 2, "set_aside": 0,
                        "reviewers": ["ann"], "orphan": False, "disputed": []}]  # fmt: skip
     words = colonnade(store, "labels", "list").out.splitlines()[1].split()
     assert words == ["earth", "1", "1", "0", "2", "2", "0", "0", "ann"]

@@ -121,8 +121,9 @@ def list_labels(
     snapshot = opened.snapshot(at)
     found = run(snapshot, opened.vocabulary(snapshot if at is not None else None), codes or None)
     disputed = {labels.code: disputes(snapshot, labels.code) for labels in found}
+    settled = {labels.code: len(read_answers(snapshot, labels.code).ids) for labels in found}
     if json_:
-        emit_json([_as_json(labels, disputed[labels.code]) for labels in found])
+        emit_json([_as_json(labels, settled[labels.code], disputed[labels.code]) for labels in found])
         return
     if not found:
         say("no labels yet; colonnade labels import FILE brings some")
@@ -135,7 +136,7 @@ def list_labels(
             labels.no,
             labels.unsure,
             labels.images,
-            len(read_answers(snapshot, labels.code).ids),
+            settled[labels.code],
             len(disputed[labels.code]),
             labels.set_aside,
         )
@@ -161,13 +162,14 @@ def _say_disputes(disputes: Sequence[Dispute]) -> None:
         say(f"... and {len(disputes) - _SHOWN_DISPUTES:,} more; --json has all")
 
 
-def _as_json(labels: CodeLabels, disputes: Sequence[Dispute]) -> dict[str, Any]:
+def _as_json(labels: CodeLabels, settled: int, disputes: Sequence[Dispute]) -> dict[str, Any]:
     return {
         "code": labels.code,
         "yes": labels.yes,
         "no": labels.no,
         "unsure": labels.unsure,
         "images": labels.images,
+        "settled": settled,
         "set_aside": labels.set_aside,
         "reviewers": list(labels.reviewers),
         "orphan": not labels.known,
