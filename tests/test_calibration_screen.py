@@ -332,7 +332,16 @@ async def test_center_and_scale_stand_where_there_is_room_and_what_is_left_out_i
         await until(lambda: "1 derived attribute left out" in lines_of(screen.status)[-1], "what is left out")
 
 
-def test_center_and_scale_are_those_of_the_fit() -> None:
-    cells = dict.fromkeys(COLUMNS, "-")
+def test_center_scale_and_when_are_those_of_the_fit() -> None:
+    cells = {**dict.fromkeys(COLUMNS, "-"), "fitted": "2026-11-21 19:11", "on": "478"}
     rows = table_rows([{"cells": cells, "center": 25.53, "scale": 1.5}, {"cells": cells, "center": None}])
-    assert [row[-2:] for row in rows] == [("25.5", "1.5"), ("-", "-")]
+    told = [
+        [row[column.index] for column in FULL if column.name in ("center", "scale", "fitted", "on")]
+        for row in rows
+    ]
+    assert told == [["25.5", "1.5", "2026-11-21 19:11", "478"], ["-", "-", "2026-11-21 19:11", "478"]]
+    fits = [
+        {"code": code, "fitted_at": when, "cells": {}}
+        for code, when in (("a", None), ("b", "2026"), ("c", "2025"))
+    ]
+    assert [row["code"] for row in sorted_rows(fits, ("fitted", False))] == ["c", "b", "a"]

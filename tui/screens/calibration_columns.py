@@ -12,10 +12,23 @@ __all__ = ["FULL", "NARROW", "WIDE", "columns_for", "left_out_words", "sorted_ro
 
 _CELLS = (
     "attribute", "min", "mean", "max", "std", "histogram", "method", "cut", "accepted", "tentative", "labels",
-    "precision", "recall", "drift", "state", "note", "center", "scale",
+    "precision", "recall", "drift", "state", "note", "center", "scale", "fitted", "on",
 )  # fmt: skip
-_KEYS = {"attribute": "code", "min": "min", "cut": "cut"}
-_NUMBERS = {"min", "mean", "max", "std", "cut", "accepted", "tentative", "labels", "drift", "center", "scale"}
+_KEYS = {"attribute": "code", "fitted": "fitted_at", "on": "fitted_on"}
+_NUMBERS = {
+    "min",
+    "mean",
+    "max",
+    "std",
+    "cut",
+    "accepted",
+    "tentative",
+    "labels",
+    "drift",
+    "center",
+    "scale",
+    "on",
+}
 
 
 def _state(value: Any) -> Cell:
@@ -56,6 +69,8 @@ _ALL = {
     "drift": _column("drift", 5),
     "state": _column("state", 22, render=_state),
     "note": _column("note", 30),
+    "fitted": _column("fitted", 16),
+    "on": _column("on", 9),
 }
 FULL = tuple(_ALL.values())
 """All of it, in the order in which numbers are read."""
