@@ -198,25 +198,30 @@ class Progress:
         self._what = what
         self._shown = shown
         self._started = time.monotonic()
+        self._before: int | None = 0
+        """What was done at `_started`; None until the first news of a phase, which may be of a whole batch."""
         self._last = 0.0
         self._width = 0
 
     def phase(self, what: str) -> None:
-        """Go on to another kind of work: its rate is counted from here."""
+        """Go on to another kind of work: its rate is counted from what is done of it by now."""
         if what != self._what:
             self._what = what
             self._started = time.monotonic()
+            self._before = None
 
     def update(self, done: int, total: int | None = None, failures: int = 0) -> None:
         """Show `done` of `total`, with rate and time left; at most ten times a second."""
         now = time.monotonic()
+        if self._before is None:
+            self._before = done
         if not self._shown or (now - self._last < 0.1 and done != total):
             return
         self._last = now
         elapsed = max(now - self._started, 1e-6)
-        rate = done / elapsed
+        rate = (done - self._before) / elapsed
         parts = [f"{self._what}: {done:,}" + (f" of {total:,}" if total else "")]
-        if elapsed > 1 and done:
+        if elapsed > 1 and rate > 0:
             parts.append(f"{rate:,.1f}/s")
             if total and done < total:
                 parts.append(f"{_duration((total - done) / rate)} left")
