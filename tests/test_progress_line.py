@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from collections_on_disk import VOCABULARY, make_store
 from PIL import Image
 
 from colonnade.engine.store import Store
-from colonnade.tui import console
 from colonnade.tui.console import Progress
 
 COLONNADE = Path(sys.executable).with_name("colonnade")
@@ -90,7 +90,7 @@ def test_a_terminal_shows_the_four(store: Store, command: str) -> None:
 def test_elsewhere_there_is_no_control_character(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     (tmp_path / "photos" / "text.jpg").write_text("no picture")
-    command = [COLONNADE, "-s", store.path, "sync"]
+    command = [str(COLONNADE), "-s", str(store.path), "sync"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "unreadable: photos/text.jpg" in done.stderr
     for text in (done.stdout, done.stderr):
@@ -109,7 +109,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     ticking = Clock()
-    monkeypatch.setattr(console.time, "monotonic", ticking)
+    monkeypatch.setattr(time, "monotonic", ticking)
     return ticking
 
 
