@@ -335,12 +335,11 @@ async def test_center_and_scale_stand_where_there_is_room_and_what_is_left_out_i
 def test_center_scale_and_when_are_those_of_the_fit() -> None:
     cells = {**dict.fromkeys(COLUMNS, "-"), "fitted": "2026-11-21 19:11", "on": "478"}
     rows = table_rows([{"cells": cells, "center": 25.53, "scale": 1.5}, {"cells": cells, "center": None}])
-    told = [
-        [row[column.index] for column in FULL if column.name in ("center", "scale", "fitted", "on")]
-        for row in rows
-    ]
+    shown = ("center", "scale", "fitted", "on")
+    places = [column.index for column in FULL if column.name in shown and column.index is not None]
+    told = [[row[place] for place in places] for row in rows]
     assert told == [["25.5", "1.5", "2026-11-21 19:11", "478"], ["-", "-", "2026-11-21 19:11", "478"]]
-    fits = [
+    fits: list[dict[str, Any]] = [
         {"code": code, "fitted_at": when, "cells": {}}
         for code, when in (("a", None), ("b", "2026"), ("c", "2025"))
     ]
