@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from colonnade.engine.errors import InputError
-from colonnade.engine.review_answers import LEAST_PROBABILITY
+from colonnade.engine.review_answers import IMPORTED, LEAST_PROBABILITY
 
 __all__ = ["Judgement", "LineFault", "read_judgements"]
 
 _AHEAD = timedelta(days=1)
 """Clocks differ."""
 IMAGE_COLUMNS = ("image_id", "path", "id", "uuid")
-POLICIES = ("policy", "audit", "imported", "again", "audit again")
+POLICIES = ("policy", "audit", IMPORTED, "again", "audit again")
 """How a picture can have been chosen: by the review's policy, by chance for an audit, or elsewhere; `again`: that
 somebody was asked for a second look."""
 MAX_BYTES = 512 << 20
@@ -50,7 +50,7 @@ class Judgement:
     reviewed_at: datetime | None
     content_hash: str | None
     """Of the picture that was judged, where the file tells it."""
-    policy: str = "imported"
+    policy: str = IMPORTED
     """How the picture was chosen: one of POLICIES."""
     probability: float | None = None
     """The chance with which it was, `LEAST_PROBABILITY` to 1."""
@@ -98,7 +98,7 @@ def read_judgements(path: Path) -> tuple[list[Judgement], list[LineFault]]:
 def _judgement(line: int, row: Mapping[str, object] | str) -> Judgement:
     if isinstance(row, str):
         raise _Wrong(row)
-    column = next((name for name in IMAGE_COLUMNS if row.get(name) not in (None, "")), None)
+    column = next((name for name in IMAGE_COLUMNS if _text(row, name) is not None), None)
     if column is None:
         raise _Wrong(f"no image: one of {', '.join(IMAGE_COLUMNS)} must name it")
     return Judgement(
@@ -117,7 +117,7 @@ def _judgement(line: int, row: Mapping[str, object] | str) -> Judgement:
 def _how_chosen(row: Mapping[str, object]) -> dict[str, Any]:
     """Policy and probability; a word that is no policy of ours is somebody else's column."""
     policy, value = row.get("policy"), row.get("probability")
-    if policy not in POLICIES or policy == "imported":
+    if policy not in POLICIES or policy == IMPORTED:
         return {}
     try:
         probability = None if value in (None, "") else float(str(value))
@@ -138,6 +138,8 @@ def _complain(message: str) -> str:
 
 def _text(row: Mapping[str, object], name: str, limit: int = MAX_TEXT) -> str | None:
     value = row.get(name)
+    if isinstance(value, float):  # as pandas keeps whole numbers where some are missing
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -198,16 +200,13 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, object] | str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", strict=True)
+            reader = csv.DictReader(file, strict=True)
             _check_columns(path, list(reader.fieldnames or []))
             before = reader.line_num
             for row in reader:
                 line, before = before + 1, reader.line_num
-                short = None in row.values()
-                yield (
-                    line,
-                    f"{len(reader.fieldnames or [])} columns are needed" if short or "" in row else row,
-                )
+                whole = None not in row and None not in row.values()
+                yield line, row if whole else f"{len(reader.fieldnames or [])} columns are needed"
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start:,})") from None
     except csv.Error as error:

@@ -21,11 +21,12 @@ from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.label_files import Judgement, LineFault, read_judgements
 from colonnade.engine.label_images import LabelImages
 from colonnade.engine.nearest import nearest
+from colonnade.engine.review_answers import choice_kept
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, read_table
-from colonnade.engine.vocabulary import Vocabulary
+from colonnade.engine.vocabulary import DerivedAttribute, Vocabulary
 
 __all__ = ["LABEL_COLUMNS", "CodeLabels", "ImportedLabels", "export_labels", "import_labels", "list_labels"]
 
@@ -136,6 +137,12 @@ def _resolve(
             message = f"no attribute {judgement.code[:80]!r} in the vocabulary"
             faults.append(LineFault(judgement.line, message + (f"; did you mean {hint}?" if hint else "")))
             continue
+        attribute = vocabulary.attribute(judgement.code)
+        if isinstance(attribute, DerivedAttribute):
+            inputs = ", ".join(attribute.rule.codes[:5])
+            message = f"{judgement.code} is derived by a rule; label what that names: {inputs}"
+            faults.append(LineFault(judgement.line, message))
+            continue
         found = images.find(judgement)
         if isinstance(found, str):
             faults.append(LineFault(judgement.line, found))
@@ -154,9 +161,9 @@ def _merge(live: Snapshot, stage: Stage, labels: Sequence[_Label], now: datetime
         rows = {(r["image_id"], r["reviewer"]): r for r in read_table("labels", files).to_pylist()}
         before = dict(rows)
         for label in members:
-            row = _row(label, now)
-            key = (row["image_id"], row["reviewer"])
+            key = (label.image_id, label.judgement.reviewer)
             old = rows.get(key)
+            row = choice_kept(_row(label, now), old)
             if old is None or _supersedes(row, old, timed=label.judgement.reviewed_at is not None):
                 rows[key] = row
         changed = [key for key, row in rows.items() if before.get(key) is not row]
@@ -180,9 +187,7 @@ def _row(label: _Label, now: datetime) -> dict[str, Any]:
 
 
 def _supersedes(new: dict[str, Any], old: dict[str, Any], *, timed: bool) -> bool:
-    same = (new["present"], new["content_hash"]) == (old["present"], old["content_hash"])
-    chosen = (new["policy"], new["probability"])
-    same = same and chosen in (("imported", None), (old["policy"], old["probability"]))
+    same = all(new[name] == old[name] for name in ("present", "content_hash", "policy", "probability"))
     if same and (not timed or new["reviewed_at"] == old["reviewed_at"]):
         return False
     return bool(old["reviewed_at"] is None or new["reviewed_at"] >= old["reviewed_at"])

@@ -20,17 +20,19 @@ from colonnade.engine.tables import SCHEMAS, read_table
 
 __all__ = [
     "AUDIT",
+    "IMPORTED",
     "LEAST_PROBABILITY",
     "POLICY",
     "Answer",
     "Judged",
+    "choice_kept",
     "policy_word",
     "read_judged",
     "save_answer",
 ]
 
-POLICY, AUDIT = "policy", "audit"
-"""How an image was chosen: nearest to the cut, or drawn for the estimates."""
+POLICY, AUDIT, IMPORTED = "policy", "audit", "imported"
+"""How an image was chosen: nearest to the cut, drawn for the estimates, or by somebody, who does not say how."""
 
 _LOOKED_AGAIN = {AUDIT: "audit again"}
 _CHOSEN = {"again": POLICY, "audit again": AUDIT}
@@ -123,6 +125,20 @@ def policy_word(policy: str, *, twice: bool) -> str:
     return _LOOKED_AGAIN.get(policy, "again") if twice else policy
 
 
+def choice_kept(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A label's row, still of an image that was chosen as before where the new one does not say how.
+
+    Else an answer that is put right would leave the audit, and the others, all right, would make up the estimate.
+
+    Args:
+        new, old: rows of `labels` of one image and reviewer.
+    """
+    if old is None or new["policy"] != IMPORTED or new["content_hash"] != old["content_hash"]:
+        return dict(new)
+    policy = old["policy"] if new["present"] == old["present"] else _CHOSEN.get(old["policy"], old["policy"])
+    return {**new, "policy": policy, "probability": old["probability"]}
+
+
 def read_judged(snapshot: Snapshot, code: str) -> Judged:
     """The answers on pictures that are what they were when they were judged.
 
@@ -178,19 +194,18 @@ def save_answer(store: Store, code: str, answer: Answer, content_hash: str | Non
             raise InputError(f"image {answer.image_id}: changed or gone since it was chosen; not saved")
         files = live.cell("labels", code, shard)
         key = (saved.image_id, saved.reviewer)
-        rows = [row for row in read_table("labels", files).to_pylist() if _key(row) != key]
-        rows.append(
-            {
-                "image_id": saved.image_id,
-                "content_hash": content_hash,
-                "present": saved.present,
-                "reviewer": saved.reviewer,
-                "reviewed_at": saved.reviewed_at,
-                "policy": policy_word(saved.policy, twice=saved.twice),
-                "probability": saved.probability,
-            }
-        )
-        data = pa.Table.from_pylist(rows, schema=SCHEMAS["labels"])
+        rows = {_key(row): row for row in read_table("labels", files).to_pylist()}
+        row = {
+            "image_id": saved.image_id,
+            "content_hash": content_hash,
+            "present": saved.present,
+            "reviewer": saved.reviewer,
+            "reviewed_at": saved.reviewed_at,
+            "policy": policy_word(saved.policy, twice=saved.twice),
+            "probability": saved.probability,
+        }
+        rows[key] = choice_kept(row, rows.get(key))
+        data = pa.Table.from_pylist(list(rows.values()), schema=SCHEMAS["labels"])
         stage.replace("labels", code, shard, data, read=files)
 
     with open_stage(store.path, command=f"review {code}") as stage:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +25,7 @@ from colonnade.engine.import_embeddings import import_vectors
 from colonnade.engine.label_export import FORMATS, render_labels
 from colonnade.engine.label_files import read_judgements
 from colonnade.engine.labels import CodeLabels, export_labels, import_labels, list_labels
+from colonnade.engine.review_answers import IMPORTED, Answer, save_answer
 from colonnade.engine.settings import Model
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
@@ -86,12 +88,12 @@ def test_every_format(store: Store, tmp_path: Path, kind: str) -> None:
             "reviewer": "ann",
             "reviewed_at": "2026-05-01",
         },
-        {"path": "a.jpg", "code": "both", "present": "unsure", "reviewer": "", "reviewed_at": ""},
+        {"path": "a.jpg", "code": "moon", "present": "unsure", "reviewer": "", "reviewed_at": ""},
     ]
     done = import_labels(store, judgements(tmp_path, rows, kind))
     assert (done.read, done.written, done.set_aside, done.skipped) == (3, 3, 0, ())
     assert stored(store) == {(0, "ann"): True, (1, "ann"): False}
-    assert stored(store, "both") == {(0, ""): None}
+    assert stored(store, "moon") == {(0, ""): None}
     row = read_files(store.snapshot().files("labels", "earth")).to_pylist()[0]
     assert row["content_hash"] == "h0"
     assert row["reviewed_at"] == datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -165,6 +167,59 @@ def test_unknown_lines_are_named_and_refuse_all(store: Store, tmp_path: Path) ->
     done = import_labels(store, path, skip_unknown=True)
     assert [fault.line for fault in done.skipped] == [3, 4, 5, 6]
     assert stored(store) == {(0, ""): True}
+
+
+def test_a_derived_attribute_has_no_labels(store: Store, tmp_path: Path) -> None:
+    code = store.vocabulary().derived[0].code
+    with pytest.raises(InputError, match=f":2: {code} is derived by a rule; label what that names: "):
+        import_labels(store, judgements(tmp_path, [{"path": "a.jpg", "code": code, "present": "yes"}]))
+
+
+def test_tables_as_pandas_writes_them(store: Store, tmp_path: Path) -> None:
+    """With the numbers of the rows, and whole numbers as fractions where some are missing."""
+    table = pd.DataFrame(
+        {
+            "image_id": [0, None],
+            "path": [None, "same.jpg"],
+            "root": [None, "two"],
+            "code": "earth",
+            "present": [True, False],
+        }
+    )
+    table.to_parquet(tmp_path / "l.parquet")
+    import_labels(store, tmp_path / "l.parquet")
+    assert stored(store) == {(0, ""): True, (3, ""): False}
+    table.drop(columns="image_id")[1:].assign(code="moon").to_csv(tmp_path / "l.csv")
+    import_labels(store, tmp_path / "l.csv")
+    assert stored(store, "moon") == {(3, ""): False}
+
+
+def test_an_answer_put_right_from_elsewhere_stays_in_the_audit(store: Store, tmp_path: Path) -> None:
+    audit = {"reviewer": "ann", "policy": "audit", "probability": 0.25, "code": "earth"}
+    import_labels(
+        store,
+        judgements(
+            tmp_path,
+            [
+                {"image_id": 0, "present": "no", **audit},
+                {"image_id": 1, "present": "yes", **audit},
+                {"image_id": 2, "present": "no", **audit, "policy": "audit again"},
+            ],
+        ),
+    )
+
+    def chosen() -> list[tuple[bool, str, float | None]]:
+        rows = read_files(store.snapshot().files("labels", "earth")).to_pylist()
+        return [(row["present"], row["policy"], row["probability"]) for row in rows]
+
+    plain = [{"image_id": place, "code": "earth", "reviewer": "ann", "present": "yes"} for place in range(3)]
+    assert import_labels(store, judgements(tmp_path, plain)).written == 2, "one says what is known"
+    assert chosen() == [(True, "audit", 0.25), (True, "audit", 0.25), (True, "audit", 0.25)]
+    save_answer(store, "earth", Answer(0, "ann", False, None, IMPORTED, None), "h0")
+    assert chosen()[0] == (False, "audit", 0.25)
+    change_picture(store, 0, "other")
+    save_answer(store, "earth", Answer(0, "ann", True, None, IMPORTED, None), "other")
+    assert chosen()[0] == (True, IMPORTED, None), "it was another picture that was drawn"
 
 
 def test_many_faults_are_cut(store: Store, tmp_path: Path) -> None:

@@ -116,12 +116,12 @@ def label(
 ) -> None:
     """Save what somebody says of one image, chosen by hand; `content_hash` is of the picture that was shown."""
     from colonnade.engine.calibration_store import base_attribute
-    from colonnade.engine.review_answers import Answer, save_answer
+    from colonnade.engine.review_answers import IMPORTED, Answer, save_answer
 
     base_attribute(helper.store.vocabulary(), code)
     if present is not None and not isinstance(present, bool):
         raise InputError("an answer is yes, no or unsure")
-    answer = Answer(image_id, _reviewer(reviewer), present, None, "imported", None)
+    answer = Answer(image_id, _reviewer(reviewer), present, None, IMPORTED, None)
     save_answer(helper.store, code, answer, content_hash)
 
 
