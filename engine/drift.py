@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colonnade.engine.answers import read_answers
-from colonnade.engine.auto_fit import MINIMUM_IMAGES
+from colonnade.engine.auto_fit import MINIMUM_IMAGES, SAMPLE
 from colonnade.engine.calibration import Fit
 from colonnade.engine.fit_choice import Grounds
 from colonnade.engine.fit_parts import AutoBase
@@ -59,7 +59,7 @@ def proposals(work: Sequence[AttributeWork], grounds: Grounds, snapshot: Snapsho
         if base is not None and growth > GROWTH:
             said.append(f"{base.embedded:,} images at the fit, {grounds.embedded:,} now")
         if _shown_since(item, grounds):
-            said.append("an image that came since scores as one that shows it does")
+            said.append("an image that the fit has not seen scores as one that shows it does")
         if base is not None and drift is not None and drift > _bound(item, base):
             said.append(f"its images score otherwise than at the fit (drift {drift:.2f})")
         if said:
@@ -84,12 +84,14 @@ def _new_answers(fit: Fit, code: str, snapshot: Snapshot) -> str | None:
 
 
 def _shown_since(item: AttributeWork, grounds: Grounds) -> bool:
-    """Whether a fit that saw no sign of the attribute has met an image above its gate, in a collection that grew."""
+    """Whether a fit that saw no sign of the attribute has met an image above its gate, and another would see more: the
+    collection grew, or somebody had it made on few images."""
     fit = item.fit
     if fit is None or fit.base is None or not fit.no_signal or fit.gate is None or not _on_this_axis(item):
         return False
     highest = max((values[-1] for count, values in item.sketches if count), default=-math.inf)
-    return grounds.embedded > fit.base.embedded and highest >= fit.gate
+    more = grounds.embedded > fit.base.embedded or fit.base.count < min(SAMPLE, fit.base.embedded)
+    return more and highest >= fit.gate
 
 
 def drift_of(item: AttributeWork) -> float | None:

@@ -14,6 +14,7 @@ from collections_on_disk import data_files
 from crash_helpers import assert_sound
 from planted_stores import directions, images, planted_store, put_background, put_images
 
+from colonnade.engine.auto_fit import MINIMUM_IMAGES
 from colonnade.engine.calibration import ACCEPTED, LOG_4, Fit
 from colonnade.engine.calibration_receipt import receipt
 from colonnade.engine.calibration_store import active_model, store_fits
@@ -344,8 +345,16 @@ def test_an_image_that_stands_out_is_accepted_where_no_other_showed_it(store: St
     assert accepted(store, "ghost") == {int(np.sort(ids)[-2])}
     assert row.no_signal
     assert row.cut == pytest.approx(fit_of(store, "ghost").gate)
-    assert row.proposal == "an image that came since scores as one that shows it does"
+    unseen = "an image that the fit has not seen scores as one that shows it does"
+    assert row.proposal == unseen
     assert_sound(store.path)
+    fit_attributes(store, ["ghost"])
+    assert store.plan().proposals == ()
+    fit_attributes(store, ["ghost"], sample=MINIMUM_IMAGES)
+    assert fit_of(store, "ghost").no_signal
+    assert [proposal.reason for proposal in store.plan().proposals] == [unseen], (
+        "a fit on more images can be had"
+    )
 
 
 def test_labels_newer_than_the_fit_get_a_proposal(store: Store) -> None:
