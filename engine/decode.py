@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from colonnade.engine.facts import MAX_PIXELS, NEEDS_EXTRA, PILLOW_LOCK
+from colonnade.engine.facts import HEAD_BYTES, MAX_PIXELS, NEEDS_EXTRA, PILLOW_LOCK, sniff_format
 from colonnade.engine.geometry import Geometry, geometry
 from colonnade.engine.images import mtime_us_of, one_line, reason_of
 from colonnade.engine.modes import in_bands, to_rgb
@@ -57,7 +57,6 @@ _BIG_PIXELS = (
 )  # from here on a picture is shrunk while it is converted, as a JPEG is while it is decoded
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1}  # of a pixel in Pillow's memory; 2 for 16-bit grey, 4 for all others
 _CODEC_BYTES = {"WEBP": 8, "AVIF": 8, "HEIF": 8}  # their decoders give the whole picture, and copy it
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _ORIENTATION_TAG = 0x0112
 _SWAPPING = frozenset(("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270"))
 
@@ -271,12 +270,12 @@ def _require(file: IO[bytes], version: Version | None) -> None:
 def _identified(file: IO[bytes]) -> Iterator[Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
-    head = file.read(12)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
     if not head:
         raise DecodeError("the file is empty")
     formats: tuple[str, ...] = FORMATS
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+    if sniff_format(head) == "HEIF":
         try:
             import pillow_heif
         except ImportError as error:

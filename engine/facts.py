@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "HEAD_BYTES",
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
     "NEEDS_EXTRA",
@@ -38,6 +39,8 @@ MAX_PIXELS = 512_000_000
 """Images of more pixels are refused before decoding: 1.5 GB as RGB, 22,600 x 22,600."""
 MAX_FILE_BYTES = 2 << 30
 """Larger files are refused unread: several decoders hold the whole file in memory."""
+HEAD_BYTES = 64
+"""What `sniff_format` wants to see of a file."""
 NEEDS_EXTRA = "pip install 'colonnade[images]'"
 """In the error of a file that only lacks a decoder, so that it is tried again once that is there."""
 
@@ -136,7 +139,7 @@ def hash_file(path: str | Path) -> str | None:
 
 
 def sniff_format(head: bytes) -> str | None:
-    """The format that a file's first 64 bytes announce, by the names of `ImageFacts.format`."""
+    """The format that a file's first `HEAD_BYTES` announce, by the names of `ImageFacts.format`."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -162,7 +165,7 @@ def _hash(stream: BufferedReader) -> str:
 
 
 def _with_header(facts: ImageFacts, stream: IO[bytes], max_pixels: int) -> ImageFacts:
-    head = stream.read(64)
+    head = stream.read(HEAD_BYTES)
     stream.seek(0)
     if not head:
         raise _Refused("empty file")

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from colonnade.engine.decode import DRAFT_MARGIN, DecodeError, decode
 from colonnade.engine.demo.collection import STORED_AS
 from colonnade.engine.demo.scenes import paint, plan_scene, scene_rng
 from colonnade.engine.embedder import Preprocessing, load_embedder
+from colonnade.engine.facts import read_facts
 from colonnade.engine.geometry import geometry
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
@@ -227,6 +229,30 @@ def test_heic() -> None:
     buffer = io.BytesIO()
     heif.from_pillow(scene()).save(buffer, quality=95)
     assert near(decode(buffer.getvalue(), SQUARE), plain(scene()), 6)
+
+
+def branded(data: bytes, brand: bytes) -> bytes:
+    """An AVIF or HEIC file that names another major brand; the compatible ones stay."""
+    assert data[4:8] == b"ftyp" and data[8:12] != brand
+    return data[:8] + brand + data[12:]
+
+
+@pytest.mark.parametrize("brand", [b"mif1", b"msf1"])
+def test_avif_of_a_general_brand_needs_pillow_alone(brand: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = branded(saved(scene(), "AVIF", quality=95), brand)
+    assert near(decode(data, SQUARE), plain(scene()), 6)
+
+
+@pytest.mark.parametrize("brand", [b"hevx", b"mif1"])
+def test_heic_of_any_brand_that_a_scan_takes(brand: bytes, tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    buffer = io.BytesIO()
+    heif.from_pillow(scene()).save(buffer, quality=95)
+    file = tmp_path / "a.heic"
+    file.write_bytes(branded(buffer.getvalue(), brand))
+    assert read_facts(file).state == "ok"
+    assert near(decode(file, SQUARE), plain(scene()), 6)
 
 
 def png_of(width: int, height: int) -> bytes:
