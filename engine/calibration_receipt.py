@@ -15,6 +15,7 @@ from colonnade.engine.calibration_store import active_model, base_attribute
 from colonnade.engine.calibration_table import AttributeCalibration, calibration_table
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.fit_history import FitVersion, fit_history
+from colonnade.engine.provenance import read_definitions
 from colonnade.engine.scoring import codes_of_statuses
 from colonnade.engine.snapshots import Snapshot, list_snapshots
 from colonnade.engine.store import Store
@@ -139,10 +140,11 @@ def _since(store: Store, snapshot: Snapshot, code: str, history: Sequence[FitVer
     except (InputError, StoreError):
         just_before = store.snapshot(before.snapshot)
     was, now = _accepted(just_before, code), _accepted(snapshot, code)
-    old = before.fit.as_json() if before.fit is not None else {}
+    old, new = (version.fit.as_json() if version.fit is not None else {} for version in (before, last))
+    definitions = read_definitions(just_before) | read_definitions(snapshot)
     return Since(
         before,
-        _difference(old, last.fit.as_json() if last.fit is not None else {}),
+        _other_prompts(definitions, before.fit, last.fit) + _difference(old, new),
         len(np.setdiff1d(now, was, assume_unique=True)),
         len(np.setdiff1d(was, now, assume_unique=True)),
     )
@@ -154,6 +156,24 @@ def _accepted(snapshot: Snapshot, code: str) -> np.ndarray:
         return np.empty(0, np.int64)
     data = read_files(files, ["image_id", "status"])
     return np.asarray(data["image_id"].to_numpy()[codes_of_statuses(data["status"]) == ACCEPTED])
+
+
+def _other_prompts(
+    definitions: Mapping[str, Mapping[str, Any]], old: Fit | None, new: Fit | None
+) -> tuple[str, ...]:
+    """That the fits are of other logits, in words; nothing where that is not known."""
+    one, other = (fit.base.logit if fit is not None and fit.base is not None else None for fit in (old, new))
+    if one is None or other is None or one == other:
+        return ()
+    was, now = (definitions.get(logit, {}).get("prompts") for logit in (one, other))
+    if not isinstance(was, list) or not isinstance(now, list) or was == now:
+        return ("other logits",)
+    return (f"prompts {_quoted(was)} -> {_quoted(now)}",)
+
+
+def _quoted(prompts: Sequence[object]) -> str:
+    shown = ", ".join(f'"{str(prompt)[:60]}"' for prompt in prompts[:3])
+    return shown + (f" and {len(prompts) - 3} more" if len(prompts) > 3 else "")
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:

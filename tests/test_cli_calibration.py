@@ -388,6 +388,16 @@ def test_a_cut_is_the_same_number_wherever_it_is_told(planted: Store) -> None:
     assert after["fitted_at"] == before["fitted_at"], "a cut that is moved is no fit"
 
 
+def test_the_receipt_names_other_prompts(planted: Store) -> None:
+    (was,), (known,) = (planted.vocabulary().prompts(code) for code in ("cat", "dog"))
+    assert colonnade(planted.path, "vocab", "edit", "cat", "--prompt", known).code == 0
+    assert colonnade(planted.path, "tag", "cat").code == 0
+    (told,) = colonnade(planted.path, "calibration", "show", "cat", "--json").json
+    (now,) = planted.vocabulary().prompts("cat")
+    assert told["receipt"]["since"]["difference"][0] == f'prompts "{was}" -> "{now}"'
+    assert f'prompts "{was}" -> "{now}"' in colonnade(planted.path, "calibration", "show", "cat").out
+
+
 def test_what_a_moved_cut_imports(planted: Store) -> None:
     """A quarter of a second for pandas, a tenth for pydantic, and half of that for all of pyarrow's functions."""
     code = (

@@ -70,7 +70,8 @@ def method_words(fit: Fit) -> str:
     """The method of a fit, and what somebody did to it."""
     if fit.method == "fixed":
         return "fixed" if fit.chosen else "fixed (default)"
-    return f"{fit.method}, cut moved" if fit.moved else fit.method
+    moved, none = ", cut moved" if fit.moved else "", ", no signal" if fit.no_signal else ""
+    return f"{fit.method}{moved}{none}"
 
 
 def _cut(fit: Fit | None, cut: float | None) -> str:
@@ -183,11 +184,10 @@ def change_cells(outcome: FitOutcome) -> list[str]:
 
 def _method_and_cut(outcome: FitOutcome) -> tuple[str, str]:
     fit, previous = outcome.fit, outcome.previous
-    method = method_words(fit) + (", no signal" if fit.no_signal else "")
+    method = method_words(fit)
     if previous is None:
         return method, _accepts_from(fit, outcome.accepted)
-    was = method_words(previous) + (", no signal" if previous.no_signal else "")
-    return _both(was, method), _both(
+    return _both(method_words(previous), method), _both(
         _accepts_from(previous, outcome.accepted), _accepts_from(fit, outcome.accepted)
     )
 
