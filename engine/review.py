@@ -32,7 +32,6 @@ from colonnade.engine.tables import read_table
 
 __all__ = ["Audited", "Question", "Review", "Standing", "audited_images", "estimate"]
 
-
 _MOST_LOOKS = 3
 """Answers to an image from which on nobody else is asked: a majority of three stands."""
 _LOOKED_BACK = 100
@@ -110,7 +109,7 @@ class Review:
     """What one reviewer is asked about an attribute. Whoever asks shows a question and gives the answer back.
 
     Every answer is committed before `answer` returns. Another review of the same attribute may go on at the same time;
-    its answers show in the next one.
+    its answers show when the next question about an image of others' is due.
 
     One question in five is about an image that others have judged, the likeliest slip first, until three have. An
     answer that all others speak against is asked for again, though not at once, until two looks in a row agree; the
@@ -206,6 +205,10 @@ class Review:
             doubt=doubt(self._x(), known.x, known.present, known.sure),
         )
 
+    def _read_again(self) -> None:
+        """Take in what others have answered since."""
+        self._judged = read_judged(self._store.snapshot(), self.code)
+
     def _x(self) -> np.ndarray:
         """Log odds of all images minus the cut of the fit without labels."""
         return np.asarray(self.places.odds - without_labels(self.places.fit).cut)
@@ -223,6 +226,8 @@ class Review:
             return look
         mine = [image for image, by in self._judged.answers.items() if self.reviewer in by]
         if again and is_second_look(len(mine) + len(self._skipped)):
+            self._read_again()
+            known = self._known()
             open_ = np.array([self._may_look(image) for image in known.ids.tolist()], dtype=bool)
             if (found := second_look(known.x, known.present, known.sure, open_)) is not None:
                 return self._question(int(known.rows[found]), POLICY, 1.0)
@@ -262,6 +267,8 @@ class Review:
         drawn = [image for image in self._judged.answers if self._judged.drawn(image) is not None]
         mine = sum(answer.policy == AUDIT for answer in self.answers)
         if again and is_second_look(mine + len(self._skipped)):
+            self._read_again()
+            drawn = [image for image in self._judged.answers if self._judged.drawn(image) is not None]
             open_ = np.array(sorted(image for image in drawn if self._may_look(image)), dtype=np.int64)
             # By id, whatever was said: whom chance drew must not depend on the answers.
             if (rows := self.places.rows(open_)).size:
@@ -276,9 +283,8 @@ class Review:
     ) -> Question:
         image_id = int(self.places.ids[row])
         files = self._snapshot.cell("images", None, shard_of(image_id))
-        images = read_table(
-            "images", files, ["image_id", "root", "path", "path_bytes", "content_hash", "source"]
-        )
+        names = ["image_id", "root", "path", "path_bytes", "content_hash", "source"]
+        images = read_table("images", files, names)
         (image,) = images.filter(pc.equal(images["image_id"], image_id)).to_pylist()
         settings = self._store.settings
         is_file = image["source"] == "file"

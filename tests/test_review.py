@@ -36,6 +36,17 @@ def store(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made / "s", tmp_path / "s", symlinks=True))
 
 
+@pytest.mark.parametrize("audit", [False, True])
+def test_reviewers_at_the_same_time_are_asked_about_the_same_images(store: Path, audit: bool) -> None:
+    both = [Review(Store(store), "earth", reviewer=name, audit=audit) for name in ("ann", "ben")]
+    for _ in range(10):
+        for review, present in zip(both, (True, False), strict=True):
+            question = review.next()
+            assert question is not None
+            review.answer(question, present)
+    assert len(read_judged(Store(store).snapshot(), "earth").disputed) >= 2
+
+
 def test_several_reviewers(store: Path) -> None:
     """Whoever comes second is asked about what is not settled; who disagrees is shown, and most decide."""
     questions = Review(Store(store), "earth", reviewer="ann")
