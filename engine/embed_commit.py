@@ -11,7 +11,7 @@ from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError
 from colonnade.engine.settings import Model
-from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
@@ -29,6 +29,8 @@ def commit_batch(
 ) -> None:
     """Commit finished images; a row that describes other bytes by now stays as it is.
 
+    A damaged file with vectors of these images is left out, which `on_conflict` is told.
+
     Args:
         hashes: image -> the content that was decoded.
         ready: ids int64 [n] and their unit vectors float32 [n, D].
@@ -45,8 +47,13 @@ def commit_batch(
     for _ in conflict_retries(store.path, on_conflict):
         try:
             with open_stage(store.path, command="embed", say=on_conflict) as stage:
-                _stage_rows(stage, store.snapshot(), model, hashes, ids, vectors, dict(failed))
+                lost = _stage_rows(stage, store.snapshot(), model, hashes, ids, vectors, dict(failed))
                 stage.commit()
+            for file in lost:
+                on_conflict(
+                    f"{file.path}: damaged, so its vectors are not used any more; those that this command does not "
+                    "make anew are for the next `colonnade sync`, or to be imported again"
+                )
             return
         except ConflictError as error:
             on_conflict(retrying(error))
@@ -60,7 +67,9 @@ def _stage_rows(
     ids: np.ndarray,
     vectors: np.ndarray,
     bad: Mapping[int, str],
-) -> None:
+) -> list[DataFile]:
+    """Returns the damaged files that the commit leaves out."""
+    lost: list[DataFile] = []
     touched = np.concatenate([ids, np.array(list(bad), dtype=np.int64)])
     for shard in np.unique(touched >> SHARD_BITS).tolist():
         images = snapshot.cell("images", None, shard)
@@ -71,12 +80,13 @@ def _stage_rows(
         same = {i for i in touched.tolist() if current.get(i, -1) == hashes[i]}
         mine = np.flatnonzero(np.isin(ids, list(same)))
         if len(mine):
-            add_vectors(stage, snapshot, model, shard, ids[mine], vectors[mine])
+            lost += add_vectors(stage, snapshot, model, shard, ids[mine], vectors[mine], mend=True)
         errors: dict[int, str | None] = {i: bad[i] for i in bad if i in same}
         wrong = {i for i, error in zip(current, rows["error"].to_pylist(), strict=True) if error is not None}
         errors |= dict.fromkeys(wrong.intersection(ids[mine].tolist()))
         if errors:
             stage.replace("images", None, shard, _with_errors(rows, errors), read=images)
+    return lost
 
 
 def _with_errors(rows: pa.Table, errors: dict[int, str | None]) -> pa.Table:

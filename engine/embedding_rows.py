@@ -3,13 +3,16 @@ vector's change makes void."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.engine.columns import shard_of
+from colonnade.engine.columns import SHARD_BITS, shard_of
+from colonnade.engine.durable import store_errors
+from colonnade.engine.errors import StoreError
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
@@ -26,19 +29,61 @@ __all__ = ["add_vectors", "remove_rows", "vectors_of_content"]
 
 
 def add_vectors(
-    stage: Stage, snapshot: Snapshot, model: Model, shard: int, ids: np.ndarray, vectors: np.ndarray
-) -> None:
+    stage: Stage,
+    snapshot: Snapshot,
+    model: Model,
+    shard: int,
+    ids: np.ndarray,
+    vectors: np.ndarray,
+    *,
+    mend: bool = False,
+) -> tuple[DataFile, ...]:
     """Add rows to a cell of embeddings, merging small files so that a cell has few (each at least twice the next).
 
     Rows that the cell has already are replaced. Where the vector differs, the image's scores under that model, which
     describe the old one, are removed.
+
+    Args:
+        mend: leave out damaged files that have or may have vectors of these images, and with them the scores of all
+            images that no other file of the cell has: nobody can tell what they stand for.
+
+    Returns:
+        The damaged files that were left out.
+
+    Raises:
+        StoreError: a file of the cell cannot be read.
     """
     cell = snapshot.cell("embeddings", model.key, shard)
     if np.any(np.diff(ids) < 0):
         order = np.argsort(ids)
         ids, vectors = ids[order], vectors[order]
     data = pa.table([pa.array(ids), vectors_column(vectors)], schema=embeddings_schema(model.dimension))
-    present = _present(cell, ids)
+    lost: tuple[DataFile, ...] = ()
+    try:
+        rows, keep, changed = _merged(cell, data, ids)
+    except StoreError:
+        if not mend:
+            raise
+        damaged = [file for file in cell if _is_damaged(file)]
+        lost = tuple(file for file in damaged if _may_have(file, ids))
+        rows, keep, changed = _merged([file for file in cell if file not in damaged], data, ids)
+        keep += [file for file in damaged if file not in lost]
+        whole = [file for file in cell if file not in lost]
+        if lost:
+            described = np.setdiff1d(_ids(whole), changed)
+            changed = np.setdiff1d(np.arange(shard << SHARD_BITS, (shard + 1) << SHARD_BITS), described)
+    stage.rewrite("embeddings", model.key, shard, rows, keep=keep, read=cell)
+    if len(changed):
+        for code in snapshot.partitions("scores"):
+            remove_rows(stage, snapshot.cell("scores", code, shard), changed, model=model.key)
+    return lost
+
+
+def _merged(
+    cell: Sequence[DataFile], data: pa.Table, ids: np.ndarray
+) -> tuple[pa.Table, list[DataFile], np.ndarray]:
+    """The rows of a cell's new file, the files that stay beside it, and the images whose vector is another now."""
+    present = ids[np.isin(ids, _ids(cell))]
     if len(present):
         old = read_files(cell)
         data = data.cast(old.schema)
@@ -48,11 +93,7 @@ def add_vectors(
             for some in (old.filter(replaced), data.filter(pa.array(np.isin(ids, present))))
         )
         changed = present[(before != after).any(axis=1)]
-        rows = pa.concat_tables([old.filter(pc.invert(replaced)), data])
-        stage.replace("embeddings", model.key, shard, rows, read=cell)
-        for code in snapshot.partitions("scores"):
-            remove_rows(stage, snapshot.cell("scores", code, shard), changed, model=model.key)
-        return
+        return pa.concat_tables([old.filter(pc.invert(replaced)), data]), [], changed
     merged, keep = [data], list(cell)
     sizes = {file.name: read_footer(file).rows for file in cell}
     total = len(ids)
@@ -62,14 +103,30 @@ def add_vectors(
         merged.append(read_files([file]))
         keep.remove(file)
         total += sizes[file.name]
-    stage.rewrite("embeddings", model.key, shard, pa.concat_tables(merged), keep=keep, read=cell)
+    return pa.concat_tables(merged), keep, present
 
 
-def _present(cell: Sequence[DataFile], ids: np.ndarray) -> np.ndarray:
-    if not cell:
+def _ids(files: Sequence[DataFile]) -> np.ndarray:
+    if not files:
         return np.empty(0, np.int64)
-    stored = read_files(cell, ["image_id"])["image_id"].to_numpy()
-    return np.asarray(ids[np.isin(ids, stored)])
+    return np.asarray(read_files(files, ["image_id"])["image_id"].to_numpy())
+
+
+def _is_damaged(file: DataFile) -> bool:
+    """Whether it cannot be read for what is in it, and not for what the disk or the memory let this process do."""
+    try:
+        read_files([file])
+    except StoreError:
+        with store_errors(file.path), file.path.open("rb") as content:
+            return not hashlib.file_digest(content, "sha256").hexdigest().startswith(file.digest)
+    return False
+
+
+def _may_have(file: DataFile, ids: np.ndarray) -> bool:
+    try:
+        return bool(np.isin(ids, _ids([file])).any())
+    except StoreError:
+        return True
 
 
 def vectors_of_content(snapshot: Snapshot, model: Model, wanted: Mapping[str, int]) -> dict[int, np.ndarray]:

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import clip_models
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
 
-from colonnade.engine import pipeline
+from colonnade.engine import pipeline, scan_run
 from colonnade.engine.decode import DecodeError
 from colonnade.engine.embed import embed
 from colonnade.engine.embedder import Embedder, load_embedder
 from colonnade.engine.embedder_hash import HashEmbedder
-from colonnade.engine.errors import ModelError
+from colonnade.engine.embedding_rows import add_vectors
+from colonnade.engine.errors import ConflictError, ModelError, StoreError
+from colonnade.engine.garbage import collect
 from colonnade.engine.registry import use_model
 from colonnade.engine.search import similar_to_file
 from colonnade.engine.settings import update_settings
+from colonnade.engine.snapshots import DataFile, Snapshot
+from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.sync import make_plan, run_plan
+from colonnade.engine.tables import read_files
+from colonnade.engine.verify import verify
 
 
 def damage(path: Path) -> None:
@@ -137,8 +145,37 @@ def test_a_copy_is_decoded_where_only_the_file_is_to_blame(
     assert vectors_by_path(store).keys() == {"copy1.jpg", "copy2.jpg"}
     assert image_states(store)["copy0.jpg"] == (
         "unreadable",
-        "input/output error; run `colonnade embed --force` to try again",
+        "input/output error; the next sync tries it again",
     )
+
+
+def unopenable(item: tuple[int, str, int], max_pixels: int) -> ImageFacts:
+    return ImageFacts("unreadable", "permission denied")
+
+
+def test_what_the_system_would_not_give_is_tried_again_by_the_next_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, images=2)
+    scan(store)
+    breaking(monkeypatch, {"000.jpg"}, DecodeError("permission denied", "file"))
+    monkeypatch.setattr(scan_run, "read_item", unopenable)
+    refused = {
+        "000.jpg": ("unreadable", "permission denied; the next sync tries it again"),
+        "001.jpg": ("ok", None),
+    }
+    for decoded in (1, 0):
+        outcome = sync(store)
+        assert (outcome.embed.embedded, outcome.failures) == (decoded, 1)
+        assert image_states(store) == refused
+        plan = make_plan(store)
+        assert (plan.empty, plan.retries) == (True, 1)
+    monkeypatch.undo()
+    assert sync(store).embed.embedded == 1
+    assert set(image_states(store).values()) == {("ok", None)}
+    plan = make_plan(store)
+    assert (plan.empty, plan.retries) == (True, 0)
+    assert vectors_by_path(store).keys() == {"000.jpg", "001.jpg"}
 
 
 @pytest.mark.parametrize("reason", ["crashed (SIGKILL)", "took longer than 30 s", "x" * 300])
@@ -173,6 +210,97 @@ def test_force_removes_no_score_where_the_vector_is_the_same(tmp_path: Path) -> 
     assert embed(store, force=True).embedded == 3
     assert store.snapshot().files("scores") == files
     assert make_plan(store).empty
+
+
+def add_missing(store: Store, name: str) -> None:
+    """Embed one more image, in a data file of its own, and let its picture vanish."""
+    write_image(photos_of(store) / name, 77)
+    sync(store)
+    (photos_of(store) / name).unlink()
+    scan(store)
+
+
+def embedding_files(store: Store) -> list[DataFile]:
+    """The largest first."""
+    files = store.snapshot().files("embeddings")
+    return sorted(files, key=lambda file: file.path.stat().st_size, reverse=True)
+
+
+def vectors_damaged(file: DataFile) -> None:
+    """Damage the vectors of a data file; its ids can be read."""
+    start = pq.read_metadata(file.path).row_group(0).column(1).data_page_offset
+    content = bytearray(file.path.read_bytes())
+    content[start : start + 40] = bytes(40)
+    file.path.write_bytes(content)
+    read_files([file], ["image_id"])
+    with pytest.raises(StoreError, match="damaged"):
+        read_files([file])
+
+
+@pytest.mark.parametrize("way", [vectors_damaged, lambda file: os.truncate(file.path, 100)])
+def test_force_makes_a_damaged_file_anew(
+    tmp_path: Path, way: Callable[[DataFile], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("colonnade.engine.embed.COMMIT_IMAGES", 2)
+    store = make_store(tmp_path, images=6)
+    sync(store)
+    before = vectors_by_path(store)
+    add_missing(store, "gone.jpg")
+    damaged, _ = embedding_files(store)
+    way(damaged)
+    said: list[str] = []
+    assert embed(store, force=True, batch=2, on_conflict=said.append).embedded == 6
+    assert len(said) == 1 and damaged.name in said[0]
+    after = vectors_by_path(store)
+    assert after.keys() == {*before, "gone.jpg"}  # the latter is in another file
+    assert all(np.array_equal(after[path], vector) for path, vector in before.items())
+    scored = read_files(store.snapshot().files("scores", "earth"), ["image_id"])["image_id"].to_pylist()
+    assert scored == [6]  # the others' scores stood for vectors that nobody can compare with
+    sync(store)
+    assert make_plan(store).empty
+    collect(store.path, keep_snapshots=1, keep_seconds=0)
+    assert verify(store.path).sound
+
+
+def stage_two(store: Store, snapshot: Snapshot, stage: Stage, ids: list[int]) -> tuple[DataFile, ...]:
+    model = store.settings.active
+    assert model is not None
+    vectors = np.eye(model.dimension, dtype=np.float32)[: len(ids)]
+    return add_vectors(stage, snapshot, model, 0, np.array(ids), vectors, mend=True)
+
+
+def test_a_damaged_file_is_replaced_only_if_the_cell_is_as_it_was_read(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=3)
+    sync(store)
+    snapshot = store.snapshot()
+    (file,) = snapshot.files("embeddings")
+    add_missing(store, "gone.jpg")
+    os.truncate(file.path, 100)
+    with open_stage(store.path, command="embed") as stage:
+        assert stage_two(store, snapshot, stage, [0, 1]) == (file,)
+        with pytest.raises(ConflictError, match="changed meanwhile"):
+            stage.commit()
+
+
+def test_a_damaged_file_that_has_none_of_the_images_stays(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=3)
+    sync(store)
+    add_missing(store, "gone.jpg")
+    _, damaged = embedding_files(store)
+    vectors_damaged(damaged)
+    with open_stage(store.path, command="embed") as stage:
+        assert stage_two(store, store.snapshot(), stage, [0, 1]) == ()
+        stage.commit()
+    assert damaged.name in {file.name for file in embedding_files(store)}
+
+
+def test_a_file_that_is_not_there_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    sync(store)
+    snapshot = store.snapshot()
+    snapshot.files("embeddings")[0].path.unlink()
+    with open_stage(store.path, command="embed") as stage, pytest.raises(StoreError):
+        stage_two(store, snapshot, stage, [0, 1])
 
 
 def test_force_keeps_the_reason_of_what_fails_again(tmp_path: Path) -> None:
