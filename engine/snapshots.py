@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ __all__ = [
     "DataFile",
     "Snapshot",
     "data_file_name",
+    "live_advice",
     "list_snapshots",
     "numbered",
     "open_snapshot",
@@ -263,11 +265,13 @@ def live_number(store: Path) -> int:
     """The number of the live snapshot.
 
     Raises:
-        StoreError: no store there, or `live` leads outside `_snap/`.
+        StoreError: no store there, or `live` is missing or leads outside `_snap/`.
     """
     try:
         target = os.readlink(store / "live")
     except FileNotFoundError:
+        if advice := live_advice(store):
+            raise StoreError(f"{store}/live: missing; {advice}") from None
         raise StoreError(f"{store}: no store here; `colonnade init {store}` makes one") from None
     except OSError as error:
         raise StoreError(f"{store}/live: not a link ({error.strerror}); run `colonnade verify`") from None
@@ -275,6 +279,18 @@ def live_number(store: Path) -> int:
     if not match:
         raise StoreError(f"{store}/live: leads to {target!r}, outside _snap/; refused")
     return int(match[1])
+
+
+def live_advice(store: Path) -> str | None:
+    """How to make `live` anew from the highest snapshot; None where that cannot be told."""
+    live = store / "live"
+    try:
+        numbers = numbered(store / "_snap")
+    except OSError:
+        return None
+    if not numbers or (os.path.lexists(live) and not live.is_symlink()):
+        return None
+    return f"make it anew: ln -sfn {snapshot_folder(numbers[-1])} {shlex.quote(str(live))}"
 
 
 def open_snapshot(store: Path | str, at: int | None = None) -> Snapshot:

@@ -11,7 +11,7 @@ from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Fault, Findings
 from colonnade.engine.garbage import check_layout, leftovers
 from colonnade.engine.settings import Settings, read_settings
-from colonnade.engine.snapshots import Snapshot, list_snapshots, live_number
+from colonnade.engine.snapshots import Snapshot, list_snapshots, live_advice, live_number
 from colonnade.engine.verify_files import Shelf, check_checksums, check_snapshot, check_top
 from colonnade.engine.verify_rows import check_rows
 from colonnade.engine.vocabulary import VocabularyError, parse_vocabulary
@@ -64,12 +64,13 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
         except StoreError as error:
             if settings is None and not (store / "live").is_symlink():
                 raise
-            findings.fault("live", _short(error, store, "live"), "restore the store from a backup")
+            what = str(error).removesuffix(f"; {live_advice(store)}")
+            findings.fault("live", _short(StoreError(what), store, "live"), _live_anew(store))
             return _report(findings, shelf, 0, 0)
         check_top(store, findings)
         snapshots = {number: Snapshot(store, number) for number in numbers}
         if live not in snapshots:
-            findings.fault("live", f"leads to snapshot {live}, which is missing", _RESTORE)
+            findings.fault("live", f"leads to snapshot {live}, which is missing", _live_anew(store))
             return _report(findings, shelf, len(numbers), 0)
         tables = {number: check_snapshot(snapshots[number], findings, shelf) for number in reversed(numbers)}
         highest = _check_facts(snapshots, findings)
@@ -101,6 +102,10 @@ def _report(findings: Findings, shelf: Shelf, snapshots: int, rows: int) -> Repo
         bytes=shelf.bytes,
         rows=rows,
     )
+
+
+def _live_anew(store: Path) -> str:
+    return live_advice(store) or "restore the store from a backup"
 
 
 def _settings(store: Path, findings: Findings) -> Settings | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -351,6 +352,7 @@ def spoil(path: Path, text: str | None) -> None:
 NAMES: list[tuple[str, Callable[[Store], object], str]] = [
     ("live outside", lambda s: relink(s.path / "live", "/etc"), "outside _snap/"),
     ("live dangling", lambda s: relink(s.path / "live", "_snap/00000009"), "snapshot 9, which is missing"),
+    ("live gone", lambda s: (s.path / "live").unlink(), "live: missing; make it anew: ln -sfn _snap/00000005 "),
     ("top link", lambda s: relink(s.path / "scores", "/etc"), "scores: leads to '/etc' instead of live/scores"),
     ("top link gone", lambda s: (s.path / "sets").unlink(), "make it anew: ln -s live/sets sets"),
     ("table link", lambda s: relink(snapshot_file(s, "sets"), "/etc"), "outside _tables/sets/"),
@@ -388,6 +390,31 @@ def relink_folder(folder: Path, target: str) -> None:
 def test_wrong_names(store: Store, act: Callable[[Store], object], words: str) -> None:
     act(store)
     assert words in faults(store)
+
+
+@pytest.mark.parametrize("act", [Path.unlink, lambda live: relink(live, "_snap/00000009")])
+def test_live_is_made_anew_as_it_is_told(store: Store, act: Callable[[Path], object]) -> None:
+    number = store.snapshot().number
+    moved = store.path.rename(store.path.with_name("a store; of mine"))
+    act(moved / "live")
+    (fault,) = verify(moved).faults
+    subprocess.run(fault.advice.removeprefix("make it anew: "), shell=True, check=True)
+    assert Store(moved).snapshot().number == number
+    assert verify(moved).sound
+
+
+def test_a_store_without_live_is_not_taken_for_none(store: Store) -> None:
+    (store.path / "live").unlink()
+    with pytest.raises(StoreError, match=r"live: missing; make it anew: ln -sfn _snap/00000005 ") as told:
+        Store(store.path)
+    assert "init" not in str(told.value)
+
+
+def test_a_live_that_is_a_folder_cannot_be_made_anew_by_a_link(store: Store) -> None:
+    (store.path / "live").unlink()
+    (store.path / "live").mkdir()
+    assert "live: not a link" in faults(store)
+    assert "ln -s" not in faults(store)
 
 
 def test_no_store(tmp_path: Path) -> None:
