@@ -75,8 +75,9 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
         tables = {number: check_snapshot(snapshots[number], findings, shelf) for number in reversed(numbers)}
         highest = _check_facts(snapshots, findings)
         _check_vocabulary(snapshots[live], findings)
-        meter = _Meter(progress, shelf.bytes + sum(_size(f.path) for fs in tables[live].values() for f in fs))
-        check_checksums(store, shelf, findings, meter.add)
+        in_use = [file for files in tables[live].values() for file in files]
+        meter = _Meter(progress, shelf.bytes + sum(_size(file.path) for file in in_use))
+        check_checksums(store, shelf, in_use, findings, meter.add)
         rows = check_rows(store, tables[live], highest, settings, findings, meter.add)
         _note_leftovers(store, live, findings)
     return _report(findings, shelf, len(numbers), rows)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,10 @@ __all__ = ["Shelf", "check_checksums", "check_snapshot", "check_top"]
 
 _MAX_FILE_BYTES = 16 << 30
 _RESTORE = "restore it from a backup, or go back with `colonnade restore N`"
+_LET_GO = (
+    "the live snapshot does without it: restore it from a backup, or let the earlier ones go with "
+    "`colonnade gc --keep-snapshots 1 --keep-seconds 0`"
+)
 _FOREIGN = "move it out of the store"
 
 
@@ -127,22 +131,34 @@ def _folder_files(
     return files
 
 
-def check_checksums(store: Path, shelf: Shelf, findings: Findings, progress: Callable[[int], None]) -> None:
-    """That every file's content is what its name says; `progress` gets the bytes of each piece read."""
+def check_checksums(
+    store: Path,
+    shelf: Shelf,
+    live: Collection[DataFile],
+    findings: Findings,
+    progress: Callable[[int], None],
+) -> None:
+    """That every file's content is what its name says; `progress` gets the bytes of each piece read.
+
+    Args:
+        live: the files of the live snapshot, by the names in `shelf`.
+    """
+    in_use = {file.path for file in live}
     for file, size in shelf.files.values():
+        advice = _RESTORE if file.path in in_use else _LET_GO
         try:
             digest = _sha256(file.path, progress)
         except FileNotFoundError:
             progress(size)
             if (store / "_tables" / file.table / _version_name(store, file.path)).exists():
-                findings.fault(_name(store, file.path), "missing", _RESTORE)
+                findings.fault(_name(store, file.path), "missing", advice)
             continue
         except OSError as error:
-            findings.fault(_name(store, file.path), f"cannot be read ({error.strerror})", _RESTORE)
+            findings.fault(_name(store, file.path), f"cannot be read ({error.strerror})", advice)
             continue
         if not digest.startswith(file.digest):
             what = f"its content has the SHA-256 {digest[:12]}..., its name says {file.digest}"
-            findings.fault(_name(store, file.path), what, _RESTORE)
+            findings.fault(_name(store, file.path), what, advice)
 
 
 def _version_name(store: Path, path: Path) -> str:

@@ -220,7 +220,10 @@ def _advice(file: DataFile) -> str:
     if file.table == "scores":
         return f"`colonnade tag {file.partition} --force` makes them anew (`derive` for a derived attribute)"
     if file.table == "embeddings":
-        return "`colonnade embed --force` makes them anew; import imported ones again"
+        return (
+            "`colonnade embed --force` makes those of image files anew, after it import the others again; "
+            "where all are imported, restore the file from a backup, or `colonnade restore N`"
+        )
     if TABLES[file.table] is None:
         return "go back to a snapshot that is whole (`colonnade snapshots`, `restore N`), or to a backup"
     return "restore the file from a backup, or go back with `colonnade restore N`"
