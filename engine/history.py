@@ -22,7 +22,7 @@ from colonnade.engine.snapshots import (
     live_number,
     open_snapshot,
 )
-from colonnade.engine.tables import read_footer
+from colonnade.engine.tables import read_files, read_footer
 from colonnade.engine.views_file import refresh_views
 
 __all__ = ["Restored", "SnapshotFacts", "restore", "snapshot_facts"]
@@ -56,6 +56,10 @@ class Restored:
     """Of the snapshot that was made."""
     vocabulary_differs: bool
     """Whether the user's vocabulary.yaml is not the one that the restored snapshot was made with."""
+    before: int
+    """The snapshot that was live."""
+    labels_left: int
+    """People's answers in that one that the new one does not hold, as far as both can be read."""
 
 
 def snapshot_facts(store: Path) -> tuple[SnapshotFacts, ...]:
@@ -173,7 +177,17 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
         finally:
             delete_trash(trash)
         refresh_views(store)
-        return Restored(new.number, _user_vocabulary(store) != source)
+        differs = _user_vocabulary(store) != source
+        return Restored(new.number, differs, live.number, len(_answers(live) - _answers(new)))
+
+
+def _answers(snapshot: Snapshot) -> set[tuple[object, ...]]:
+    found: set[tuple[object, ...]] = set()
+    with suppress(StoreError):  # damage may be why somebody goes back
+        for code in snapshot.partitions("labels"):
+            rows = read_files(snapshot.files("labels", code), ["image_id", "reviewer", "present"])
+            found.update((code, *row.values()) for row in rows.to_pylist())
+    return found
 
 
 def _next_image_id(store: Path) -> int:

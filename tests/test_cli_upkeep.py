@@ -145,7 +145,7 @@ def test_restore(run: Run, store: Store) -> None:
     said = run("restore", 5)
     assert "vocabulary.yaml is not the one of snapshot 5" in said.err
     document = run("restore", 4, "--vocabulary", "--json").json
-    assert document == {"number": 8, "vocabulary_differs": False}
+    assert document == {"number": 8, "vocabulary_differs": False, "before": 7, "labels_left": 0}
     assert store.vocabulary_path.read_bytes() == VOCABULARY
     assert run("restore", 99).code == 3
     assert run("restore").code == 2
@@ -226,6 +226,19 @@ def store_ids(store: Store) -> list[int]:
     from colonnade.engine.tables import read_files
 
     return list(read_files(store.snapshot().files("images"))["image_id"].to_pylist())
+
+
+def test_answers_that_a_restored_snapshot_lacks_are_told_and_can_be_brought_back(
+    run: Run, store: Store, tmp_path: Path
+) -> None:
+    before = run("labels", "list", "--json").json
+    said = run("restore", 2)
+    assert "4 of people's answers are not in it" in said.err
+    assert "labels export --at 5 --output FILE" in said.err
+    assert run("labels", "list", "--json").json == []
+    assert run("labels", "export", "--at", 5, "--output", tmp_path / "l.csv").code == 0
+    assert run("labels", "import", tmp_path / "l.csv").code == 0
+    assert run("labels", "list", "--json").json == before
 
 
 def test_hostile_words_reach_no_terminal(run: Run, store: Store) -> None:

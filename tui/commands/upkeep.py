@@ -189,6 +189,11 @@ def restore(
     if json_:
         emit_json(asdict(done))
     say(f"snapshot {done.number} equals snapshot {number}")
+    if done.labels_left:
+        say(
+            f"{done.labels_left:,} of people's answers are not in it; bring them back with "
+            f"`colonnade labels export --at {done.before} --output FILE` and `labels import FILE`"
+        )
     if done.vocabulary_differs:
         say(
             f"vocabulary.yaml is not the one of snapshot {number}: `colonnade plan` says what that makes stale; "
