@@ -19,6 +19,7 @@ from colonnade.engine.embedding_rows import vectors_of_content
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
 from colonnade.engine.pending import Pending, image_path, pending_images
+from colonnade.engine.scan_known import TRIED_AGAIN
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.store import Store
 
@@ -31,7 +32,7 @@ __all__ = ["EmbedOutcome", "embed"]
 COMMIT_IMAGES = 4096
 COMMIT_SECONDS = 30.0
 AGAIN = "; run `colonnade embed --force` to try again"
-"""In the error of an image that failed for a reason that may pass. No sync tries these again by itself."""
+"""In the error of an image on which the decoder failed for a reason that may pass. No sync tries it by itself."""
 
 
 @dataclass(slots=True)
@@ -255,7 +256,8 @@ class _Run:
         for image_id, reason in finished.failures:
             cause: Cause | None = finished.causes.get(image_id)
             if cause is not None:
-                reason = one_line(reason, 300 - len(AGAIN)) + AGAIN
+                hint = TRIED_AGAIN if cause == "file" else AGAIN
+                reason = one_line(reason, 300 - len(hint)) + hint
             alike = [image_id]
             if cause == "changed" or self._path(settings, image_id) is None:
                 cause, alike = "changed", []

@@ -16,10 +16,11 @@ import numpy as np
 from colonnade.engine.errors import InputError
 from colonnade.engine.facts import MAX_PIXELS
 from colonnade.engine.images import Problem, walk
+from colonnade.engine.scan_claims import Job
 from colonnade.engine.scan_commit import Committer
 from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
 from colonnade.engine.scan_known import read_gone, read_known
-from colonnade.engine.scan_run import FAILURES_KEPT, Job, ScanRun
+from colonnade.engine.scan_run import FAILURES_KEPT, ScanRun
 from colonnade.engine.settings import Root, Settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
@@ -90,7 +91,8 @@ class ScanPlan:
     """The snapshot that it was compared with."""
     roots: tuple[RootPlan, ...]
     moves: Moves
-    """The rows whose file is gone, in all the roots; none if there is no new file to be one of them."""
+    """The rows whose file is gone or differs, in all the roots; none if no file is to be read that may be one
+    of theirs."""
     data_files: frozenset[str]
     """The images files that the plan knows."""
 
@@ -118,7 +120,7 @@ class ScanOutcome:
     moved: int = 0
     """Found again under another path: same id, embedding, scores and labels."""
     changed: int = 0
-    """Other content under the same path: embedding and scores were removed."""
+    """Content that no other row has, under the same path: embedding and scores were removed."""
     touched: int = 0
     """Same content, other time, or now (un)readable."""
     returned: int = 0
@@ -158,7 +160,9 @@ def plan_scan(
     for name, known in sorted(left.items()):
         compared.append((Root(name, Path()), known, RootDiff(vanished=list(range(len(known.ids))))))
     gone = [known.ids[diff.vanished + diff.absent] for _, known, diff in compared]
-    moves = read_gone(files, [elsewhere, *gone] if any(diff.new for *_, diff in compared) else [])
+    changed = [known.ids[[row for row, _ in diff.changed]] for _, known, diff in compared if diff.changed]
+    looking = bool(changed) or any(diff.new for *_, diff in compared)
+    moves = read_gone(files, [elsewhere, *gone] if looking else [], changed)
     return ScanPlan(
         snapshot.number,
         tuple(RootPlan(root, known, diff, moves.lookalikes(diff.new)) for root, known, diff in compared),

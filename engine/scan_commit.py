@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,10 @@ class Committer:
 
         def change(snapshot: Snapshot, stage: Stage) -> None:
             nonlocal edited, looked
-            apply = [edit for edit in edits if edit.kind != "moved" or self._is_free(edit.target)]
+            refused = {
+                edit.target for edit in edits if edit.kind == "moved" and not self._is_free(edit.target)
+            }
+            apply = [edit for edit in edits if not refused or not _is_refused(edit, refused)]
             edited = edit_rows(snapshot, stage, apply)
             looked = drop_vectors(snapshot, stage, edited.changed)
 
@@ -102,6 +105,10 @@ class Committer:
                 for edit in edits
             ):
                 raise ConflictError(f"{self._store}: the images changed meanwhile; nothing was written")
+            # The path of a row that could not be moved is not free either.
+            self._foreign.update(
+                edit.origin for edit in edits if edit.kind == "moved" and edit.image_id not in edited.moved
+            )
             fresh = [self._is_free((row["root"], row["path"])) for row in rows]
             new = sum(fresh)
             _append(live, stage, table.filter(pa.array(fresh, pa.bool_())))
@@ -128,6 +135,13 @@ class Committer:
             data = read_files(unknown, ["image_id", "root", "path"])
             self._foreign.update(zip(data["root"].to_pylist(), data["path"].to_pylist(), strict=True))
             self._known_files.update(file.name for file in unknown)
+
+
+def _is_refused(edit: Edit, refused: Collection[tuple[str, str] | None]) -> bool:
+    """Whether an edit moves a row to one of these paths, or has the row that is there give way to it."""
+    if edit.kind == "moved":
+        return edit.target in refused
+    return edit.kind == "vanished" and edit.origin in refused
 
 
 def _append(live: Snapshot, stage: Stage, table: Any) -> None:

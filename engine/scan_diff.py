@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +18,11 @@ _WINDOW = 256
 
 @dataclass(frozen=True, slots=True)
 class KnownImages:
-    """The rows of one root that stand for files, as parallel columns. Paths are unique."""
+    """The rows of one root that stand for files, as parallel columns.
+
+    Paths are unique among the rows that are not missing. Where another picture was moved onto the path of one
+    that is nowhere any more, the missing row has the same path.
+    """
 
     ids: NDArray[np.int64]
     paths: Sequence[str]
@@ -57,7 +61,9 @@ def diff_images(known: KnownImages, found: Iterable[FileEntry | Problem]) -> Roo
     diff = RootDiff()
     unchanged = 0
     rows = dict(zip(known.paths, range(len(known.paths)), strict=True))
-    seen = np.zeros(len(rows), dtype=np.bool_)
+    if len(rows) < len(known.paths):  # of several rows of a path, the one that is there
+        rows.update((known.paths[row], row) for row in np.flatnonzero(~known.missing).tolist())
+    seen = np.zeros(len(known.paths), dtype=np.bool_)
     sizes, mtimes = known.sizes.tolist(), known.mtimes.tolist()
     special = (known.missing | known.retry).tolist()
     for entry in found:
@@ -114,7 +120,7 @@ def file_name(path: str) -> str:
 
 
 class Gone(NamedTuple):
-    """A row whose file is gone."""
+    """A row whose file is gone from its path."""
 
     image_id: int
     root: str
@@ -122,9 +128,13 @@ class Gone(NamedTuple):
 
 
 class Moves:
-    """The rows whose file is gone, to be found again by content under another path.
+    """Rows to be found again by content under another path: their file is gone, or may be another by now.
 
     Each row is given out once. Columns are parallel and one element a row; memory is about 100 bytes a row.
+
+    Args:
+        held: the ids of those whose path has a file that differs. They are given out only once that was read and
+            the row released.
     """
 
     def __init__(
@@ -134,6 +144,7 @@ class Moves:
         paths: Sequence[str],
         sizes: Sequence[int],
         hashes: Sequence[str],
+        held: Collection[int] = (),
     ) -> None:
         keys = np.array([value.encode() for value in hashes], dtype="S32")
         order = np.lexsort((np.asarray(ids, dtype=np.int64), keys))
@@ -142,17 +153,42 @@ class Moves:
         self._order = order.tolist()
         self._roots, self._paths, self._sizes = roots, paths, sizes
         self._taken = np.zeros(len(order), dtype=np.bool_)
+        self._held = np.isin(self._ids, np.fromiter(held, np.int64, count=len(held)))
+        self._at = {int(self._ids[place]): place for place in np.flatnonzero(self._held).tolist()}
         self._first: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._order)
 
     def lookalikes(self, entries: Sequence[FileEntry]) -> NDArray[np.bool_]:
-        """Which of some new files have the name and the size of a file that is gone."""
+        """Which of some new files have the name and the size of a file that is gone, or may be."""
         gone = {(file_name(path), size) for path, size in zip(self._paths, self._sizes, strict=True)}
         return np.fromiter(
             ((file_name(entry.path), entry.size) in gone for entry in entries), np.bool_, count=len(entries)
         )
+
+    @property
+    def held_sizes(self) -> set[int]:
+        """The sizes of the pictures of the rows that were ever held."""
+        return {self._sizes[self._order[place]] for place in self._at.values()}
+
+    def held_row(self, image_id: int) -> tuple[str, int] | None:
+        """(content hash, size) of the picture of a row that is or was held; None for any other."""
+        place = self._at.get(image_id)
+        return None if place is None else (self._keys[place].decode(), self._sizes[self._order[place]])
+
+    def release(self, image_id: int) -> None:
+        """The file of a held row is another: its picture may be found elsewhere."""
+        self._held[self._at[image_id]] = False
+
+    def keep(self, image_id: int) -> None:
+        """Let a row that is or was held be given out no more."""
+        self._taken[self._at[image_id]] = True
+
+    def holds(self, content_hash: str) -> bool:
+        """Whether there is a held row with that content, which may be released yet."""
+        low, high = self._range(content_hash)
+        return bool((self._held[low:high] & ~self._taken[low:high]).any())
 
     def take(self, root: str, path: str, content_hash: str, *, same_name: bool = False) -> Gone | None:
         """A row with that content, by preference of the same name and root; None if there is none.
@@ -160,9 +196,7 @@ class Moves:
         Args:
             same_name: only a row of the same file name will do.
         """
-        key = np.array(content_hash.encode(), dtype="S32")
-        low = int(np.searchsorted(self._keys, key, side="left"))
-        high = int(np.searchsorted(self._keys, key, side="right"))
+        low, high = self._range(content_hash)
         first = self._first.get(low, low)
         while first < high and self._taken[first]:
             first += 1
@@ -171,7 +205,7 @@ class Moves:
         for position in range(
             first, min(high, first + _WINDOW)
         ):  # thousands of empty files are not worth a search
-            if self._taken[position]:
+            if self._taken[position] or self._held[position]:
                 continue
             row = self._order[position]
             named = file_name(self._paths[row]) == file_name(path)
@@ -183,3 +217,8 @@ class Moves:
         self._taken[best] = True
         row = self._order[best]
         return Gone(int(self._ids[best]), self._roots[row], self._paths[row])
+
+    def _range(self, content_hash: str) -> tuple[int, int]:
+        key = np.array(content_hash.encode(), dtype="S32")
+        low, high = (int(np.searchsorted(self._keys, key, side=side)) for side in ("left", "right"))
+        return low, high

@@ -16,7 +16,10 @@ from colonnade.engine.scan_diff import KnownImages, Moves
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import read_files
 
-__all__ = ["read_gone", "read_known"]
+__all__ = ["TRIED_AGAIN", "read_gone", "read_known"]
+
+TRIED_AGAIN = "; the next sync tries it again"
+"""In the error of an image whose file the system would not give when it was to be decoded."""
 
 _COMPARED = ("image_id", "root", "path", "content_hash", "bytes", "mtime", "source", "state", "error")
 _MATCHED = ("image_id", "root", "path", "bytes", "content_hash")
@@ -56,9 +59,12 @@ def read_known(
     return joined[0], joined[1], np.concatenate(elsewhere)
 
 
-def read_gone(files: Sequence[DataFile], ids: Iterable[NDArray[np.int64]]) -> Moves:
-    """The rows `ids`, to be found again by their content."""
-    wanted = np.concatenate([np.empty(0, np.int64), *ids])
+def read_gone(
+    files: Sequence[DataFile], ids: Iterable[NDArray[np.int64]], changed: Iterable[NDArray[np.int64]] = ()
+) -> Moves:
+    """The rows `ids`, to be found again by their content, and `changed`, whose path has a file that differs."""
+    held = np.concatenate([np.empty(0, np.int64), *changed])
+    wanted = np.concatenate([held, *ids])
     columns: dict[str, list[Any]] = {name: [] for name in _MATCHED}
     for file in files if len(wanted) else ():
         data: Any = read_files([file], _MATCHED)
@@ -67,11 +73,15 @@ def read_gone(files: Sequence[DataFile], ids: Iterable[NDArray[np.int64]]) -> Mo
         rows = data.filter(pc.and_(hashed, gone))
         for name, values in columns.items():
             values += rows[name].to_pylist()
-    return Moves(*columns.values())
+    image_ids, roots, paths, sizes, hashes = columns.values()
+    return Moves(image_ids, roots, paths, sizes, hashes, held.tolist())
 
 
 def _known(rows: Any, has_heif: bool) -> KnownImages:
-    retry = pc.is_null(rows["content_hash"])
+    retry = pc.or_(
+        pc.is_null(rows["content_hash"]),
+        pc.fill_null(pc.ends_with(rows["error"], TRIED_AGAIN), False),
+    )
     if has_heif:
         retry = pc.or_(retry, pc.fill_null(pc.match_substring(rows["error"], NEEDS_EXTRA), False))
     return KnownImages(

@@ -48,6 +48,11 @@ class Edit:
     """For `read` and `moved`: the new values of columns."""
 
     @property
+    def origin(self) -> tuple[str, str]:
+        """The (root, path) that the row has."""
+        return self.root, self.path
+
+    @property
     def target(self) -> tuple[str, str] | None:
         """The (root, path) that the row will have, where that is told."""
         return None if self.values is None else (self.values["root"], self.values["path"])
@@ -151,7 +156,7 @@ def _edited(edit: Edit, row: dict[str, Any], edited: Edited) -> dict[str, Any] |
         edited.returned.append(image_id)
         return row | {"state": "ok" if row["error"] is None else "unreadable"}
     new = row | dict(edit.values or {})
-    if new == row:
+    if new == row or _only_refused(row, new):
         return None
     if new["content_hash"] != row["content_hash"]:
         if edit.kind == "moved":
@@ -164,6 +169,12 @@ def _edited(edit: Edit, row: dict[str, Any], edited: Edited) -> dict[str, Any] |
     else:
         edited.touched.append(image_id)
     return new
+
+
+def _only_refused(row: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether an unreadable file's content is merely not to be had, as before: by its size and time it is the same."""
+    same = all(row[name] == new[name] for name in ("root", "path", "bytes", "mtime", "state"))
+    return same and row["content_hash"] is not None and new["content_hash"] is None
 
 
 def drop_vectors(snapshot: Snapshot, stage: Stage, ids: Sequence[int]) -> Looked:

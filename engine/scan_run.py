@@ -8,17 +8,14 @@ from functools import partial
 from typing import Any, Literal
 
 from colonnade.engine.facts import ImageFacts, hash_file, read_item
-from colonnade.engine.images import FileEntry, file_path
+from colonnade.engine.images import file_path
 from colonnade.engine.isolate import IsolatedPool, Outcome
+from colonnade.engine.scan_claims import Claims, Decided, Job
 from colonnade.engine.scan_commit import Committer
 from colonnade.engine.scan_diff import Moves
 from colonnade.engine.scan_rows import Edit, image_row
-from colonnade.engine.settings import Root
 
-__all__ = ["FAILURES_KEPT", "Job", "ScanRun"]
-
-Job = tuple[Root, FileEntry, int | None]
-"""(root, file, the id of its row if it has one)"""
+__all__ = ["FAILURES_KEPT", "ScanRun"]
 
 Item = tuple[int, str, int]
 """What a worker gets: (number, path, bytes)"""
@@ -61,9 +58,10 @@ class ScanRun:
         self._batch_files = batch_files
         self._batch_s = batch_s
         self._waiting: dict[int, tuple[Job, ImageFacts]] = {}  # read, but one before them is not
-        self._claimed: set[int] = set()
+        self._claims = Claims(moves, ())
         self._rows: list[dict[str, Any]] = []
         self._edits: list[Edit] = []
+        self._displaced: dict[int, Edit] = {}  # rows whose path another took, while their picture is nowhere
         self._due = time.monotonic() + batch_s
         self._committing = False
         self._workers: int | None = None
@@ -85,6 +83,7 @@ class ScanRun:
                 has the first claim on the row of its own name.
         """
         self._workers, self._timeout_s = workers, timeout_s
+        self._claims = Claims(self._moves, (*lookalikes, *others))
         pool: IsolatedPool[Item, ImageFacts] = IsolatedPool(
             partial(read_item, max_pixels=max_pixels),
             workers=workers,
@@ -102,7 +101,9 @@ class ScanRun:
                     self._take(job, facts)
                 for job, facts in self._read(pool, others):
                     self._take(job, facts)
-            except BaseException:  # above all Ctrl-C: what was read stays
+                for decided in self._claims.rest():
+                    self._place(decided)
+            except BaseException:  # above all Ctrl-C: what was read stays, but for what waits for other files
                 if not self._committing:
                     for _, (job, facts) in sorted(self._waiting.items(), key=lambda item: item[0]):
                         self._take(job, facts)
@@ -112,7 +113,7 @@ class ScanRun:
     def mark(self, kind: Literal["returned", "vanished"], root: str, rows: Sequence[tuple[int, str]]) -> None:
         """Note rows (id, path) whose file is gone, or there again as it was, but for those found moved."""
         for image_id, path in rows:
-            if image_id not in self._claimed:
+            if image_id not in self._claims.claimed:
                 self._edits.append(Edit(image_id, root, path, kind))
                 if len(self._edits) >= MARKS_PER_COMMIT:
                     self.finish()
@@ -123,9 +124,9 @@ class ScanRun:
         if not self._rows and not self._edits:
             return
         self._committing = True
-        new, edited = self._committer.commit(self._rows, self._edits)
+        new, edited = self._committer.commit(self._rows, [*self._edits, *self._displaced.values()])
         self._committing = False
-        self._rows, self._edits = [], []
+        self._rows, self._edits, self._displaced = [], [], {}
         self.counts["new"] += new
         for outcome in ("moved", "changed", "touched", "returned", "vanished"):
             self.counts[outcome] += len(getattr(edited, outcome))
@@ -178,21 +179,23 @@ class ScanRun:
         ]
 
     def _take(self, job: Job, facts: ImageFacts, *, same_name: bool = False) -> bool:
-        """Add a file to the batch; False if it may have moved, but not from a file of that name."""
-        root, entry, image_id = job
-        if facts.state == "missing":
-            return True  # gone since it was listed: the next scan's business
+        """Add a file to the batch, and what it decides of others; False if it may have moved, but not from a
+        file of that name."""
+        decided = self._claims.add(job, facts, same_name=same_name)
+        for each in decided or ():
+            self._place(each)
+        return decided is not None
+
+    def _place(self, decided: Decided) -> None:
+        (root, entry, image_id), facts, found, own = decided
         row = image_row(root.name, entry, facts)
-        gone = None
-        if image_id is None and facts.content_hash is not None:
-            gone = self._moves.take(root.name, entry.path, facts.content_hash, same_name=same_name)
-            if gone is None and same_name:
-                return False
-        if image_id is not None:
+        if found is not None:
+            self._displaced.pop(found.image_id, None)
+            self._edits.append(Edit(found.image_id, found.root, found.path, "moved", row))
+            if image_id is not None and image_id not in self._claims.claimed:
+                self._displaced[image_id] = Edit(image_id, root.name, entry.path, "vanished")
+        elif own and image_id is not None:
             self._edits.append(Edit(image_id, root.name, entry.path, "read", row))
-        elif gone is not None:
-            self._claimed.add(gone.image_id)
-            self._edits.append(Edit(gone.image_id, gone.root, gone.path, "moved", row))
         else:
             self._rows.append(row)
         if facts.state == "unreadable":
@@ -202,4 +205,3 @@ class ScanRun:
                 self._on_failure(*failure)
             if len(self.failures) < FAILURES_KEPT:
                 self.failures.append(failure)
-        return True

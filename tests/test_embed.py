@@ -22,6 +22,7 @@ from colonnade.engine.embedder import Embedder, load_embedder
 from colonnade.engine.embedder_hash import HashEmbedder
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, ModelError, StoreError
+from colonnade.engine.facts import ImageFacts
 from colonnade.engine.garbage import collect
 from colonnade.engine.registry import use_model
 from colonnade.engine.search import similar_to_file
