@@ -94,11 +94,8 @@ class StoredRow:
     fitted_at: datetime | None
 
 
-def read_grounds(snapshot: Snapshot, vocabulary: Vocabulary, model: Model, *, images: int = 0) -> Grounds:
+def read_grounds(snapshot: Snapshot, vocabulary: Vocabulary, model: Model) -> Grounds:
     """The grounds in a snapshot.
-
-    Args:
-        images: how many will be embedded, where none is yet.
 
     Raises:
         StoreError: a file is damaged.
@@ -113,7 +110,7 @@ def read_grounds(snapshot: Snapshot, vocabulary: Vocabulary, model: Model, *, im
         model=model,
         prompts=shipped | own,
         background=background_state(vocabulary, stored),
-        embedded=embedded or images,
+        embedded=embedded,
     )
 
 

@@ -49,9 +49,13 @@ class CellState:
     """Of a derived cell: the digest of the rows that it was made from."""
     sketches: tuple[tuple[int, tuple[float, ...]], ...] = ()
     """Of each file whose footer has one: its rows and the sketch of their log odds."""
+    redone: int = 0
+    """Of embeddings yet to come: of how many images a scan removes the old vector, and the scores, before."""
 
     def same_ids(self, other: CellState) -> bool:
-        return self.rows == other.rows and self.id_digest == other.id_digest
+        """Whether both are of the same images, and none is to be redone."""
+        same = self.rows == other.rows and self.id_digest == other.id_digest
+        return same and not (self.redone or other.redone)
 
 
 def cell_states(
@@ -125,6 +129,8 @@ class CellWork:
     reason: str
     rows: int
     """How many rows it will have, or how many are missing for Task.MISSING."""
+    total: int | None = None
+    """For Task.MISSING: how many rows it will have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +218,8 @@ def base_work(
             kept = _log_odds_stay(known.get(cell.definition or ""), logit, to_apply) and cell.same_ids(source)
             cells.append(CellWork(shard, Task.CONFIDENCE if kept else Task.LOGITS, reason, source.rows))
         elif not cell.same_ids(source):
-            missing = max(source.rows - cell.rows, 1)
-            cells.append(CellWork(shard, Task.MISSING, "new images", missing))
+            missing = max(source.rows - cell.rows + source.redone, 1)
+            cells.append(CellWork(shard, Task.MISSING, "new images", missing, source.rows))
     sketches = tuple(part for cell in stored.values() for part in cell.sketches)
     return AttributeWork(
         attribute.code, False, wanted, logit, choice.fit, tuple(cells), choice=choice, sketches=sketches
@@ -248,29 +254,33 @@ def derived_work(
     definitions = {code: _planned_definition(code, inputs[code], pending) for code in codes}
     wanted = derived_definition(rule, definitions)
     stored = cell_states(snapshot, "scores", attribute.code, damaged_as_empty=force)
-    waiting = [code for code in codes if code in pending and pending[code].cells]
-    shards = {shard for states in inputs.values() for shard in states}
-    shards |= {cell.shard for code in waiting for cell in pending[code].cells if cell.task is not Task.REMOVE}
+    expected = {code: _rows_to_be(inputs[code], pending.get(code)) for code in codes}
+    changing = {cell.shard for code in codes if code in pending for cell in pending[code].cells}
+    shards = {shard for rows in expected.values() for shard in rows}
     cells = []
     for shard in sorted(shards | stored.keys()):
-        sources = [states[shard] for states in inputs.values() if shard in states]
-        rows = max((source.rows for source in sources), default=0)
-        changing = any(cell.shard == shard for code in waiting for cell in pending[code].cells)
+        rows = max((own.get(shard, 0) for own in expected.values()), default=0)
         cell = stored.get(shard)
         if shard not in shards:
             cells.append(CellWork(shard, Task.REMOVE, "no inputs", 0))
         elif cell is None:
-            planned = max(
-                (c.rows for code in waiting for c in pending[code].cells if c.shard == shard), default=0
-            )
-            cells.append(CellWork(shard, Task.RULE, "new images" if stored else "new", max(rows, planned)))
+            cells.append(CellWork(shard, Task.RULE, "new images" if stored else "new", rows))
         elif force:
             cells.append(CellWork(shard, Task.RULE, "forced", rows))
         elif (why := why_stale(cell.definition, wanted, known)) is not None:
             cells.append(CellWork(shard, Task.RULE, why, rows))
-        elif changing or cell.inputs != _present_inputs(inputs, shard):
+        elif shard in changing or cell.inputs != _present_inputs(inputs, shard):
             cells.append(CellWork(shard, Task.RULE, "inputs changed", rows))
     return AttributeWork(attribute.code, True, wanted, None, None, tuple(cells))
+
+
+def _rows_to_be(states: Mapping[int, CellState], work: AttributeWork | None) -> dict[int, int]:
+    """Shard -> rows of an attribute, once its pending work is done."""
+    rows = {shard: state.rows for shard, state in states.items()}
+    for cell in work.cells if work is not None else ():
+        rows[cell.shard] = cell.rows if cell.total is None else cell.total
+    removed = {cell.shard for cell in (work.cells if work else ()) if cell.task is Task.REMOVE}
+    return {shard: count for shard, count in rows.items() if shard not in removed}
 
 
 def _present_inputs(inputs: Mapping[str, Mapping[int, CellState]], shard: int) -> str:

@@ -1,21 +1,36 @@
-"""Which images have no embedding yet, and where their files are."""
+"""Which images have no embedding yet, where their files are, and what embedding them will leave."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.decode import Version
 from colonnade.engine.errors import InputError
+from colonnade.engine.freshness import CellState, cell_states
 from colonnade.engine.images import file_path
+from colonnade.engine.scan_diff import file_name
 from colonnade.engine.settings import Settings
 from colonnade.engine.snapshots import Snapshot
-from colonnade.engine.tables import read_files, read_table
+from colonnade.engine.tables import id_digest, read_files, read_table
 
-__all__ = ["Pending", "image_path", "pending_images"]
+if TYPE_CHECKING:
+    from colonnade.engine.scan import ScanPlan
+
+__all__ = [
+    "Pending",
+    "embedded_then",
+    "found_again",
+    "image_path",
+    "images_to_embed",
+    "pending_images",
+    "within_reach",
+]
 
 
 @dataclass(frozen=True)
@@ -34,14 +49,24 @@ class Pending:
         return len(self.ids)
 
 
-def pending_images(snapshot: Snapshot, model_key: str | None, *, force: bool = False) -> Pending:
+def pending_images(
+    snapshot: Snapshot, model_key: str | None, *, force: bool = False, back: np.ndarray | None = None
+) -> Pending:
     """The readable files without an embedding of the model (all without a model).
 
     With `force` every one that is or was readable: decoding may have failed for a reason that has passed.
+
+    Args:
+        back: ids int64 of missing images that count as there again.
     """
     columns = ["image_id", "root", "path", "path_bytes", "content_hash", "bytes", "mtime", "source", "state"]
+    if back is not None and len(back):
+        columns.append("error")
     data = read_table("images", snapshot.files("images"), columns)
     wanted = np.asarray(data["state"].to_numpy() == "ok")
+    if "error" in columns:
+        readable = data["error"].is_null().to_numpy() & data["content_hash"].is_valid().to_numpy()
+        wanted |= readable & np.isin(data["image_id"].to_numpy(), back)
     if force:
         hashed = data["content_hash"].is_valid().to_numpy()
         wanted |= np.asarray(data["state"].to_numpy() == "unreadable") & hashed
@@ -76,3 +101,83 @@ def image_path(settings: Settings, root: str | None, path: str, path_bytes: byte
         return file_path(folder.path, path, path_bytes)
     except InputError:
         return None
+
+
+def within_reach(pending: Pending, settings: Settings) -> np.ndarray:
+    """bool [n]: whether the root of each image is there, and in it the folder; no file is looked at."""
+    there = {(root.name, ""): root.path.is_dir() for root in settings.roots}
+    reach = np.zeros(len(pending), dtype=np.bool_)
+    for row, (root, path) in enumerate(zip(pending.roots, pending.paths, strict=True)):
+        folder = path.rpartition("/")[0]
+        found = there.get((root, folder))
+        if found is None:
+            raw = pending.path_bytes[row]
+            found = there.get((root, ""), False) and _is_there(
+                image_path(settings, root, folder, None if raw is None else raw.rpartition(b"/")[0])
+            )
+            there[root, folder] = found
+        reach[row] = found
+    return reach
+
+
+def _is_there(folder: Path | None) -> bool:
+    """Whether images in a folder are to be embedded as far as can be told: what is wrong shows when they are read."""
+    if folder is None:
+        return False
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def found_again(scanned: ScanPlan | None) -> np.ndarray:
+    """The ids int64 of images that were missing, or gone from their path, and that a scan finds, as far as names
+    and sizes tell."""
+    roots = scanned.roots if scanned is not None else ()
+    new = [each.diff.new[place] for each in roots for place in np.flatnonzero(each.lookalike).tolist()]
+    looks = {(file_name(entry.path), entry.size) for entry in new}
+    found = [np.empty(0, np.int64)]
+    for each in roots:
+        known, diff = each.known, each.diff
+        gone = (*diff.vanished, *diff.absent) if looks else ()
+        moved = [row for row in gone if (file_name(known.paths[row]), int(known.sizes[row])) in looks]
+        found.append(known.ids[[*diff.returned, *moved]])
+    return np.concatenate(found)
+
+
+def images_to_embed(
+    snapshot: Snapshot, pending: Pending, reach: np.ndarray, scanned: ScanPlan | None
+) -> np.ndarray:
+    """The ids int64, ascending, of the images that are embedded next, after what a scan is going to find.
+
+    Args:
+        pending: with those that are `found_again`.
+        reach: of it, what `within_reach` tells.
+    """
+    back = found_again(scanned)
+    keep = reach | np.isin(pending.ids, back)
+    ids = [pending.ids[keep]]
+    for each in scanned.roots if scanned is not None else ():
+        gone = np.setdiff1d(each.known.ids[each.diff.vanished], back)
+        ids[0] = ids[0][~np.isin(ids[0], gone)]
+        ids.append(each.known.ids[[row for row, _ in each.diff.changed]])
+    first = snapshot.next_image_id
+    ids.append(np.arange(first, first + (scanned.count("new") if scanned is not None else 0)))
+    return np.unique(np.concatenate(ids))
+
+
+def embedded_then(snapshot: Snapshot, model_key: str, ids: np.ndarray) -> dict[int, CellState]:
+    """Shard -> state of each cell of a model's embeddings, once the images `ids` are embedded as well."""
+    cells = cell_states(snapshot, "embeddings", model_key)
+    for shard in np.unique(ids >> SHARD_BITS).tolist():
+        own = ids[ids >> SHARD_BITS == shard]
+        now = cells.get(shard, CellState((), 0, 0, None))
+        stored = read_files(now.files, ["image_id"])["image_id"].to_numpy() if now.files else own[:0]
+        again = np.isin(own, stored)
+        digest = (now.id_digest + id_digest(own[~again])) % 2**64
+        rows = now.rows + int(len(own) - again.sum())
+        cells[shard] = replace(now, rows=rows, id_digest=digest, redone=int(again.sum()))
+    return cells

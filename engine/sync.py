@@ -7,25 +7,30 @@ what `plan` shows and what `sync` does cannot differ, and after a `sync` the pla
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from colonnade.engine.derive_run import derive_attributes, plan_derive
 from colonnade.engine.drift import Proposal, proposals
 from colonnade.engine.embed import EmbedOutcome, embed
-from colonnade.engine.fit_choice import Grounds, choose, read_grounds
-from colonnade.engine.freshness import AttributeWork, CellWork, Task
+from colonnade.engine.fit_choice import read_grounds
+from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.jobs import embedding_rate
-from colonnade.engine.pending import pending_images
-from colonnade.engine.provenance import confidence_definition, logit_definition
+from colonnade.engine.pending import (
+    embedded_then,
+    found_again,
+    images_to_embed,
+    pending_images,
+    within_reach,
+)
 from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
 from colonnade.engine.settings import Model
-from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tag import TagOutcome, plan_tag, tag
 from colonnade.engine.texts import missing_phrases, missing_prompts
-from colonnade.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
@@ -116,33 +121,28 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     snapshot, settings, vocabulary = store.snapshot(), store.settings, store.vocabulary()
     scanned = plan_scan(store, snapshot=snapshot) if scan else None
     active = settings.active if settings.active and settings.active.spec == settings.spec else None
-    pending = pending_images(snapshot, active.key if active else None)
-    there = {root.name for root in settings.roots if root.path.is_dir()}
-    reachable = sum(root in there for root in pending.roots)
-    unembedded = reachable if settings.spec else 0
-    new = scanned.count("new") + scanned.count("changed") if scanned and settings.spec else 0
+    pending = pending_images(snapshot, active.key if active else None, back=found_again(scanned))
+    reach = within_reach(pending, settings)
+    ids = images_to_embed(snapshot, pending, reach, scanned) if settings.spec else reach[:0].astype(np.int64)
     model = settings.active
-    grounds = None
-    if model is None and settings.spec and unembedded + new:
-        model = Model(settings.spec, settings.spec, 1, 1.0)
-        grounds = read_grounds(snapshot, vocabulary, model, images=unembedded + new)
-        everything = _work_of_a_new_model(snapshot, vocabulary, grounds)
-    elif model is not None:
+    if model is None and len(ids):
+        model = Model(settings.spec, settings.spec, 1, 1.0)  # it was never loaded here
+    grounds = then = None
+    everything: tuple[AttributeWork, ...] = ()
+    if model is not None:
+        embedded = embedded_then(snapshot, model.key, ids)
         grounds = read_grounds(snapshot, vocabulary, model)
-        everything = plan_tag(snapshot, vocabulary, model, grounds=grounds)
-    else:
-        everything = ()
+        then = replace(grounds, embedded=sum(cell.rows for cell in embedded.values()))
+        everything = plan_tag(snapshot, vocabulary, model, grounds=then, embedded=embedded)
     base = tuple(work for work in everything if work.cells)
     derived = tuple(work for work in plan_derive(snapshot, vocabulary, pending=everything) if work.cells)
     return Plan(
         scan=scanned,
         model=settings.spec or settings.model_key or "",
-        images_to_embed=unembedded + new,
-        images_without_encoder=0 if settings.spec else reachable,
-        prompts_to_encode=missing_prompts(vocabulary, grounds, base) if grounds else (),
-        phrases_to_encode=grounds.background.lacking_phrases
-        if grounds and missing_phrases(grounds, base)
-        else 0,
+        images_to_embed=len(ids),
+        images_without_encoder=0 if settings.spec else int(reach.sum()),
+        prompts_to_encode=missing_prompts(vocabulary, then, base) if then else (),
+        phrases_to_encode=then.background.lacking_phrases if then and missing_phrases(then, base) else 0,
         proposals=proposals(everything, grounds, snapshot) if grounds else (),
         no_signal=tuple(
             work.code for work in everything if not work.to_make and work.fit and work.fit.no_signal
@@ -154,22 +154,6 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         orphans=tuple(code for code in snapshot.partitions("scores") if code not in vocabulary.codes),
         images_per_second=embedding_rate(store.path),
     )
-
-
-def _work_of_a_new_model(
-    snapshot: Snapshot, vocabulary: Vocabulary, grounds: Grounds
-) -> tuple[AttributeWork, ...]:
-    """What a model that was never loaded here makes of every base attribute, once it has embedded the images."""
-    works = []
-    for attribute in vocabulary.base:
-        prompts = vocabulary.prompts(attribute.code)
-        logit = logit_definition(grounds.model, prompts)
-        choice = choose(grounds, None, prompts, logit.hash, {})
-        wanted = confidence_definition(logit, None if choice.to_make else choice.fit, attribute.thresholds)
-        reason = "model changed" if snapshot.files("scores", attribute.code) else "new"
-        cells = (CellWork(0, Task.LOGITS, reason, grounds.embedded),)
-        works.append(AttributeWork(attribute.code, False, wanted, logit, choice.fit, cells, choice=choice))
-    return tuple(works)
 
 
 def model_loader(device: str | None = None) -> Callable[[str], Embedder]:

@@ -5,7 +5,7 @@ An attribute that has no fit yet, or whose fit no longer holds, is fitted first;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from colonnade.engine.calibration import Fit, default_fit
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.fit_choice import Grounds, read_grounds
 from colonnade.engine.fit_rows import stage_fits
-from colonnade.engine.freshness import AttributeWork, base_work, cell_states
+from colonnade.engine.freshness import AttributeWork, CellState, base_work, cell_states
 from colonnade.engine.listing import some
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
@@ -47,7 +47,7 @@ class TagOutcome:
     rows: int = 0
     encoded_prompts: int = 0
     encoded_phrases: int = 0
-    """Texts of the background."""
+    """Background phrases, each in all of the vocabulary's templates."""
     fitted: tuple[str, ...] = ()
     """The codes that got a new fit."""
     no_signal: tuple[str, ...] = ()
@@ -62,6 +62,7 @@ def plan_tag(
     codes: Sequence[str] | None = None,
     force: bool = False,
     grounds: Grounds | None = None,
+    embedded: Mapping[int, CellState] | None = None,
 ) -> tuple[AttributeWork, ...]:
     """What the base attributes need under a model, in the vocabulary's order; empty without one.
 
@@ -70,6 +71,7 @@ def plan_tag(
 
     Args:
         grounds: by default those in the snapshot.
+        embedded: the cells of the model's embeddings; likewise.
 
     Raises:
         InputError: a code is not a base attribute of the vocabulary.
@@ -81,12 +83,12 @@ def plan_tag(
     if not chosen:
         return ()
     known = read_definitions(snapshot)
-    embedded = cell_states(snapshot, "embeddings", model.key)
+    cells = cell_states(snapshot, "embeddings", model.key) if embedded is None else embedded
     grounds = grounds or read_grounds(snapshot, vocabulary, model)
 
     def planned(grounds: Grounds) -> tuple[AttributeWork, ...]:
         return tuple(
-            base_work(snapshot, vocabulary, attribute, grounds, embedded, known, force=force)
+            base_work(snapshot, vocabulary, attribute, grounds, cells, known, force=force)
             for attribute in chosen
         )
 
@@ -184,7 +186,7 @@ def tag(
             tuple(w.code for w in work),
             sum(w.rows for w in work),
             len(encoded.prompts),
-            len(encoded.phrases),
+            grounds.background.lacking_phrases if phrases else 0,
             tuple(fits),
             tuple(code for code, fit in fits.items() if fit.no_signal),
         )
