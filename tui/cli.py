@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -96,7 +98,28 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command; returns the exit status."""
+    """Run the command; returns the exit status, which no signal changes from then on."""
+    try:
+        code = _told_status()
+        _settle(code)
+    except Interrupted as error:
+        code = error.code
+        _settle(code)
+        _tell("colonnade: interrupted; what was finished is kept")
+    return code
+
+
+def _settle(code: int) -> None:
+    """Have the process end with `code`, also where a signal comes while the interpreter shuts down."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(code))  # a thread that does not end is waited for no longer
+    # At its very end Python puts the system's handlers in the place of its own, but leaves what is ignored.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
+
+
+def _told_status() -> int:
+    """Run the command; what went wrong is told in one line, and is in the exit status returned."""
     from colonnade.engine.errors import ColonnadeError, InputError, ModelError, StoreError
     from colonnade.tui.launch import app_wanted, run_app
 
@@ -117,9 +140,6 @@ def _run() -> int:
             raise
         _tell("colonnade: the working directory was deleted; go to another one and run it again")
         return 4
-    except Interrupted as error:
-        _tell("colonnade: interrupted; what was finished is kept")
-        return error.code
     except MemoryError:
         _tell("colonnade: out of memory; close other programs, or work on fewer images at once")
         return 1
