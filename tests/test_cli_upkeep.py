@@ -128,6 +128,16 @@ def test_snapshots_and_gc(run: Run, store: Store) -> None:
     assert run("gc", "--keep-snapshots", 0).code == 2
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-1"])
+def test_gc_keeps_a_finite_time(run: Run, store: Store, seconds: str) -> None:
+    before = store.snapshot().number
+    said = run("gc", "--keep-snapshots", 1, "--keep-seconds", seconds)
+    assert (said.code, said.out) == (2, "")
+    assert "--keep-seconds" in said.err
+    assert said.err.count("Error") == 1
+    assert store.snapshot(before - 1).number == before - 1
+
+
 def test_compact(run: Run, store: Store) -> None:
     assert "nothing to merge" in run("compact").err
     for _ in range(2):

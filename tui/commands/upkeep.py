@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,6 +63,12 @@ def verify(store: StoreOption = None, json_: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a number of seconds.")
+    return value
+
+
 def gc(
     store: StoreOption = None,
     keep_snapshots: Annotated[
@@ -76,6 +83,7 @@ def gc(
         float | None,
         typer.Option(
             min=0,
+            callback=_finite,
             metavar="S",
             help="Keep what was superseded less long ago, for queries that still read it; else keep_seconds of "
             "colonnade.toml, 600.",
