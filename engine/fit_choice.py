@@ -53,6 +53,8 @@ class Grounds:
     """Images with a vector of the model."""
     encodes: bool = True
     """Whether phrases without a vector can be encoded; False once that was tried in vain."""
+    coming: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64), repr=False, compare=False)
+    """Ids int64 of the images that a plan counts as embedded although they are yet to be."""
 
     @property
     def obstacle(self) -> str | None:
@@ -138,7 +140,9 @@ def _sound(rows: Sequence[Mapping[str, Any]], code: str, model: Model) -> tuple[
     return None, False
 
 
-def _was_by_labels(rows: Sequence[Mapping[str, Any]], snapshot: Snapshot, code: str, model: Model) -> bool:
+def _was_by_labels(
+    rows: Sequence[Mapping[str, Any]], snapshot: Snapshot, code: str, grounds: Grounds
+) -> bool:
     """Whether people's answers made a fit, and on embedded images are enough to move the cut of the model's own."""
     if not any(row["method"] == "labels" for row in rows) or not snapshot.files("labels", code):
         return False
@@ -146,7 +150,8 @@ def _was_by_labels(rows: Sequence[Mapping[str, Any]], snapshot: Snapshot, code: 
     from colonnade.engine.sampling import embedded_ids
 
     answers = read_answers(snapshot, code)
-    return answers.enough and answers.of(embedded_ids(snapshot, model)).enough
+    embedded = np.concatenate([embedded_ids(snapshot, grounds.model), grounds.coming])
+    return answers.enough and answers.of(embedded).enough
 
 
 def row_fit(row: Mapping[str, Any], code: str) -> Fit:
@@ -193,7 +198,7 @@ def read_choice(
     row, damaged = _sound(rows, code, grounds.model)
     choice = choose(grounds, row.fit if row is not None else None, prompts, logit, known)
     choice = replace(choice, fitted_at=row.fitted_at if row is not None else None)
-    if choice.fallback is not None and _was_by_labels(rows, snapshot, code, grounds.model):
+    if choice.fallback is not None and _was_by_labels(rows, snapshot, code, grounds):
         why = choice.why_void or "not calibrated yet"
         choice = replace(choice, to_make=why, fallback=None)
     if not damaged:

@@ -64,7 +64,7 @@ def pending_images(
         columns.append("error")
     data = read_table("images", snapshot.files("images"), columns)
     wanted = np.asarray(data["state"].to_numpy() == "ok")
-    if "error" in columns:
+    if back is not None and len(back):
         readable = data["error"].is_null().to_numpy() & data["content_hash"].is_valid().to_numpy()
         wanted |= readable & np.isin(data["image_id"].to_numpy(), back)
     if force:

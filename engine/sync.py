@@ -132,7 +132,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     if model is not None:
         embedded = embedded_then(snapshot, model.key, ids)
         grounds = read_grounds(snapshot, vocabulary, model)
-        then = replace(grounds, embedded=sum(cell.rows for cell in embedded.values()))
+        then = replace(grounds, embedded=sum(cell.rows for cell in embedded.values()), coming=ids)
         everything = plan_tag(snapshot, vocabulary, model, grounds=then, embedded=embedded)
     base = tuple(work for work in everything if work.cells)
     derived = tuple(work for work in plan_derive(snapshot, vocabulary, pending=everything) if work.cells)

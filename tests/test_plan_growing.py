@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from cli_process import colonnade
 from collections_on_disk import make_store, scan, write_image
 
 from colonnade.engine.embed import embed
+from colonnade.engine.fit_run import fit_attributes
 from colonnade.engine.import_embeddings import import_vectors
 from colonnade.engine.prompts import store_prompts
 from colonnade.engine.registry import use_model
@@ -20,7 +23,7 @@ from colonnade.engine.scoring import unit_length
 from colonnade.engine.settings import Model
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files
+from colonnade.engine.tables import SCHEMAS, read_files
 from colonnade.engine.tag import tag
 
 TWO = """\
@@ -189,3 +192,27 @@ def test_a_model_with_fewer_images_leaves_fewer_derived_rows(tmp_path: Path) -> 
     assert rows_of(store, "sky") == 3
     use_model(store, "many")
     assert plan_and_sync(store)["rows"] == 26
+
+
+def put_answers(store: Store, code: str) -> None:
+    """Yes and no in turn, to every image."""
+    seen = read_files(store.snapshot().files("images"), ["image_id", "content_hash"]).to_pylist()
+    rows = [
+        {**image, "present": image["image_id"] % 2 == 0, "reviewer": "ann", "policy": "policy",
+         "reviewed_at": datetime(2024, 1, 1, tzinfo=UTC)}
+        for image in seen
+    ]  # fmt: skip
+    with open_stage(store.path, command="test") as stage:
+        stage.append("labels", code, 0, pa.Table.from_pylist(rows, SCHEMAS["labels"]), read=())
+        stage.commit()
+
+
+@pytest.mark.slow
+def test_answers_about_images_to_come_count_for_the_fit_of_another_model(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=40, vocabulary=TWO)
+    plan_and_sync(store)
+    put_answers(store, "sun")
+    fit_attributes(store, ["sun"], "labels")
+    store.sync()
+    use_model(store, "demo")
+    assert plan_and_sync(store)["calibrated"] == 1
