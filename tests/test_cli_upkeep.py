@@ -204,6 +204,9 @@ def test_forget(run: Run, store: Store) -> None:
     assert said.code == 2
     assert "forget 2 missing images and all that is stored of them? there is no terminal" in said.err
     assert "no image is known to be missing for 30 days" in run("forget", "--missing-for", 30, "--yes").err
+    for days in ("nan", "inf", "1e300"):
+        said = run("forget", "--missing-for", days, "--yes")
+        assert said.code == 2 and "is not a number of days" in said.err, said.err
     document = run("forget", "--yes", "--json").json
     assert document["images"] == 2
     assert document["rows"]["scores"] == 6

@@ -12,6 +12,7 @@ from colonnade.tui.console import JsonOption, StoreOption, emit_json, open_store
 
 __all__ = ["drop", "forget"]
 
+_MOST_DAYS = 36_500
 _UNTIL_GC = (
     "earlier snapshots keep them until `colonnade gc` takes those; `colonnade restore N` brings them back"
 )
@@ -42,6 +43,12 @@ def drop(
     say(_UNTIL_GC)
 
 
+def _days(value: float | None) -> float | None:
+    if value is not None and not value <= _MOST_DAYS:
+        raise typer.BadParameter(f"{value} is not a number of days up to {_MOST_DAYS:,}.")
+    return value
+
+
 def forget(
     store: StoreOption = None,
     missing_for: Annotated[
@@ -49,6 +56,7 @@ def forget(
         typer.Option(
             "--missing-for",
             min=0,
+            callback=_days,
             metavar="DAYS",
             help="Only images that a snapshot of at least so many days ago shows missing already.",
         ),
