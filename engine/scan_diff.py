@@ -162,7 +162,8 @@ class Moves:
 
     def lookalikes(self, entries: Sequence[FileEntry]) -> NDArray[np.bool_]:
         """Which of some new files have the name and the size of a file that is gone, or may be."""
-        gone = {(file_name(path), size) for path, size in zip(self._paths, self._sizes, strict=True)}
+        columns = zip(self._paths, self._sizes, strict=True) if entries else ()
+        gone = {(file_name(path), size) for path, size in columns}
         return np.fromiter(
             ((file_name(entry.path), entry.size) in gone for entry in entries), np.bool_, count=len(entries)
         )

@@ -109,6 +109,37 @@ def test_after_a_scan_there_is_nothing_to_do(rows: dict[str, Row], files: dict[s
     assert (diff.unchanged, len(diff.absent)) == (len(files), len(set(rows) - set(files)))
 
 
+def test_a_path_is_of_the_row_that_is_there() -> None:
+    for missing in ([True, False, True], [False, True, True], [True, True, False]):
+        there = missing.index(False)
+        known = KnownImages(
+            ids=np.arange(3, dtype=np.int64),
+            paths=["a.jpg"] * 3,
+            sizes=np.array([0, 1, 2], dtype=np.int64),
+            mtimes=np.zeros(3, np.int64),
+            missing=np.array(missing),
+            retry=np.zeros(3, np.bool_),
+        )
+        diff = diff_images(known, [FileEntry("a.jpg", there, 0)])
+        assert (diff.unchanged, len(diff.absent)) == (1, 2)
+        diff = diff_images(known, [FileEntry("a.jpg", 9, 0)])
+        assert ([row for row, _ in diff.changed], len(diff.absent)) == ([there], 2)
+        diff = diff_images(known, [])
+        assert (diff.vanished, len(diff.absent)) == ([there], 2)
+
+
+def test_a_row_whose_path_has_a_file_is_given_out_once_it_is_released() -> None:
+    moves = Moves([1, 2], ["r", "r"], ["a.jpg", "b.jpg"], [7, 7], ["0" * 32] * 2, held=[1, 2])
+    assert moves.take("r", "x.jpg", "0" * 32) is None
+    assert moves.holds("0" * 32) and not moves.holds("1" * 32)
+    moves.release(2)
+    assert moves.take("r", "a.jpg", "0" * 32, same_name=True) is None
+    assert moves.take("r", "a.jpg", "0" * 32) == (2, "r", "b.jpg")
+    moves.keep(1)
+    assert not moves.holds("0" * 32)
+    assert moves.take("r", "a.jpg", "0" * 32) is None
+
+
 NAMED = st.tuples(st.sampled_from(["r", "s"]), PATHS, st.sampled_from(["1", "2", "3"]))
 
 

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scan_stores import describe_all, described, picture, scan
+from scan_stores import commit, describe_all, described, picture, scan
 
 from colonnade.engine.facts import hash_file
-from colonnade.engine.scan import ScanOutcome, plan_scan
+from colonnade.engine.scan import ScanOutcome, apply_scan, plan_scan
+from colonnade.engine.snapshots import Snapshot
+from colonnade.engine.stage import Stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_table
+from colonnade.engine.tables import SCHEMAS, read_table
 
 Where = dict[int, tuple[str, str]]
 """image id -> (path, state)"""
@@ -143,6 +146,51 @@ def test_the_picture_that_gave_way_comes_back(store: Store, root: Path, tmp_path
     assert where(store) == {0: ("1.png", "missing"), 1: ("1.png", "missing")}
     assert scan(store) == ScanOutcome()
     assert described(store) == kept
+
+
+@pytest.mark.parametrize("batch_files", [1, 1000])
+def test_two_scans_at_once_move_each_picture_once(store: Store, root: Path, batch_files: int) -> None:
+    numbered(store, root)
+    kept = described(store)
+    move(root, "1.png>../away.png", "2.png>1.png", "3.png>2.png", "4.png>3.png")
+    plans = [plan_scan(store), plan_scan(store)]
+    picture(root / "5.png", 99)
+    scan(store)
+    after = where(store)
+    for plan in plans:
+        apply_scan(store, plan, batch_files=batch_files, workers=1)
+        assert where(store) == after
+    assert described(store) == kept
+
+
+@pytest.mark.parametrize("batch_files", [1, 1000])
+def test_rows_that_others_rewrote_meanwhile_move_in_the_next_scan(
+    store: Store, root: Path, batch_files: int
+) -> None:
+    numbered(store, root)
+    kept = described(store)
+    move(root, "1.png>../away.png", "2.png>1.png", "3.png>2.png", "4.png>3.png")
+    plan = plan_scan(store)
+    commit(store, rewrite)
+    apply_scan(store, plan, batch_files=batch_files, workers=1)
+    live = [path for path, state in where(store).values() if state == "ok"]
+    assert len(set(live)) == len(live)
+    scan(store)
+    assert where(store) == {
+        0: ("1.png", "missing"),
+        1: ("1.png", "ok"),
+        2: ("2.png", "ok"),
+        3: ("3.png", "ok"),
+    }
+    assert described(store) == kept
+
+
+def rewrite(live: Snapshot, stage: Stage) -> None:
+    """Another writer notes something of a row, as of one that could not be decoded."""
+    files = live.cell("images", None, 0)
+    table = read_table("images", files).to_pylist()
+    table[0]["error"] = "as if"
+    stage.replace("images", None, 0, pa.Table.from_pylist(table, schema=SCHEMAS["images"]), read=files)
 
 
 PLACES = ("1.png", "2.png", "3.png", "4.png", "5.png")
