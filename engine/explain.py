@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from colonnade.engine.columns import shard_of
+from colonnade.engine.derive_run import plan_derive
 from colonnade.engine.errors import InputError
 from colonnade.engine.lookup import ImageRow
 from colonnade.engine.nearest import nearest
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
-from colonnade.engine.sync import make_plan
 from colonnade.engine.tables import read_files
+from colonnade.engine.tag import plan_tag
 
 __all__ = ["Explanation", "explain_image"]
 
@@ -57,9 +58,11 @@ def explain_image(
         if code not in vocabulary.codes and code not in scored:
             hint = nearest(code, [*vocabulary.codes, *scored])
             raise InputError(f"{code!r}: no such attribute" + (f"; did you mean {hint!r}?" if hint else ""))
-    plan = make_plan(store, scan=False)
-    stale = {work.code: ", ".join(work.reasons) for work in (*plan.base, *plan.derived)}
-    stale |= dict.fromkeys(plan.orphans, "no longer in the vocabulary")
+    live = store.snapshot()  # images that wait to be embedded make no score of another stale
+    base = plan_tag(live, vocabulary, store.settings.active)
+    works = (*base, *plan_derive(live, vocabulary, pending=base))
+    stale = {work.code: ", ".join(work.reasons) for work in works if work.cells}
+    stale |= {code: "no longer in the vocabulary" for code in scored if code not in vocabulary.codes}
     known = read_definitions(snapshot)
     labels = {code: vocabulary.attribute(code).label for code in vocabulary.codes}
     rows: dict[str, dict[str, Any] | None] = {}

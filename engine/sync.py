@@ -61,7 +61,6 @@ class Plan:
     derived: tuple[AttributeWork, ...]
     """Derived attributes with stale cells, inputs before users."""
     base_count: int
-    derived_count: int
     orphans: tuple[str, ...]
     """Scored codes that the vocabulary no longer has. `sync` leaves them; `drop` removes them."""
     proposals: tuple[Proposal, ...]
@@ -150,7 +149,6 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         base=base,
         derived=derived,
         base_count=len(vocabulary.base),
-        derived_count=len(vocabulary.derived),
         orphans=tuple(code for code in snapshot.partitions("scores") if code not in vocabulary.codes),
         images_per_second=embedding_rate(store.path),
     )

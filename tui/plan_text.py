@@ -42,11 +42,6 @@ def plan_lines(plan: Plan, store: Store) -> list[str]:
         lines += scan_lines(plan.scan)
     if plan.images_to_embed:
         lines.append(f"{count(plan.images_to_embed, 'image')} to embed with {plan.model}{_seconds(plan)}")
-        if plan.base_count and not plan.base:
-            lines.append(
-                f"  then scored for {count(plan.base_count, 'attribute')} and {plan.derived_count} derived: "
-                "no image is decoded for that"
-            )
     if plan.phrases_to_encode:
         lines.append(f"{count(plan.phrases_to_encode, 'background phrase')} to encode, once for {plan.model}")
     for reason, works in _by_reason(plan.base):
