@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError
 from colonnade.engine.images import uuid_of
 from colonnade.engine.import_files import VectorSource
+from colonnade.engine.lookup import without_displaced
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
@@ -51,15 +53,14 @@ class Counts:
 
 def match_paths(snapshot: Snapshot, names: Sequence[str]) -> Matches:
     """Names are paths: an imported row comes before a file of the same path; an ambiguous path names no image."""
-    data = read_table("images", snapshot.files("images"), ["image_id", "path", "source"])
+    data = read_table("images", snapshot.files("images"), ["image_id", "root", "path", "source", "state"])
     wanted = set(names)
     imported: dict[str, int] = {}
     files: dict[str, int | None] = {}
-    columns = (data[name].to_pylist() for name in ("image_id", "path", "source"))
-    for image_id, path, source in zip(*columns, strict=True):
-        if path not in wanted:
-            continue
-        if source == "import":
+    named = data.filter(pc.is_in(data["path"], pa.array(list(wanted), pa.string())))
+    for row in without_displaced(named.to_pylist()):
+        path, image_id = row["path"], row["image_id"]
+        if row["source"] == "import":
             imported[path] = image_id
         else:
             files[path] = None if path in files else image_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from colonnade.engine.label_files import Judgement
+from colonnade.engine.lookup import without_displaced
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
@@ -21,20 +22,19 @@ class LabelImages:
         self._roots = {f"{root.path}/": root.name for root in store.settings.roots}
         inside = {path for name in names if (path := self._in_root(name)[1])}
         names = names | {name.lower() for name in names} | inside
-        columns = ["image_id", "root", "path", "uuid", "content_hash"]
+        columns = ["image_id", "root", "path", "uuid", "content_hash", "state"]
         data = read_table("images", snapshot.files("images"), columns)
-        self.hashes: dict[int, str | None] = {}
         self._paths: dict[str, list[tuple[str, int]]] = {}
         self._uuids: dict[str, list[int]] = {}
-        for image_id, root, path, uuid, content in zip(
-            *(data[name].to_pylist() for name in columns), strict=True
-        ):
-            if not (path in names or uuid in names or str(image_id) in names):
-                continue
-            self.hashes[image_id] = content
-            self._paths.setdefault(path, []).append((root, image_id))
-            if uuid:
-                self._uuids.setdefault(uuid, []).append(image_id)
+        named = []
+        for values in zip(*(data[name].to_pylist() for name in columns), strict=True):
+            if values[2] in names or values[3] in names or str(values[0]) in names:
+                named.append(dict(zip(columns, values, strict=True)))
+        self.hashes: dict[int, str | None] = {row["image_id"]: row["content_hash"] for row in named}
+        for row in without_displaced(named):
+            self._paths.setdefault(row["path"], []).append((row["root"], row["image_id"]))
+            if row["uuid"]:
+                self._uuids.setdefault(row["uuid"], []).append(row["image_id"])
 
     def find(self, judgement: Judgement) -> int | str:
         """The image that is meant, or why there is none."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -16,7 +18,7 @@ from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
 
-__all__ = ["ImageRow", "find_image", "shown_path"]
+__all__ = ["ImageRow", "find_image", "shown_path", "without_displaced"]
 
 _COLUMNS = ["image_id", "root", "path", "path_bytes", "uuid", "content_hash", "source", "state", "error"]
 
@@ -41,6 +43,12 @@ class ImageRow:
 def shown_path(root: str | None, path: str) -> str:
     """An image's root and path for people."""
     return path if root is None else f"{root}/{path}"
+
+
+def without_displaced(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Images rows without the missing ones whose path one of the others has: it was moved onto theirs."""
+    there = {(row["root"], row["path"]) for row in rows if row["state"] != "missing"}
+    return [dict(row) for row in rows if row["state"] != "missing" or (row["root"], row["path"]) not in there]
 
 
 def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
@@ -69,7 +77,7 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
                 matches = data.filter(here)
     if not matches.num_rows and "/" not in name:
         matches = data.filter(pc.ends_with(data["path"], f"/{name}"))
-    rows = matches.to_pylist()
+    rows = without_displaced(matches.to_pylist())
     if not rows:
         names = [path.rsplit("/", 1)[-1] for path in data["path"].slice(0, 20_000).to_pylist()]
         hint = nearest(name.rsplit("/", 1)[-1], names)

@@ -43,13 +43,16 @@ class ImageRows:
         unreadable = _true(pc.equal(batch.column("state"), "unreadable"))
         tally.rows(unreadable & _null(batch, "error"), "unreadable without a reason", ids)
         tally.rows(_null(batch, "path"), "without a path", ids)
+        # A missing image may have the path of one that was moved onto it.
+        there = np.flatnonzero(~_true(pc.equal(batch.column("state"), "missing")))
+        named = batch.select(["root", "path"]).take(pa.array(there))
         # Python's hash of text is keyed anew in each process, so that nobody can prepare collisions.
-        pairs = zip(batch.column("root").to_pylist(), batch.column("path").to_pylist(), strict=True)
-        self._keys.append(np.fromiter((hash(pair) for pair in pairs), np.int64, batch.num_rows))
-        self._ids.append(ids)
+        pairs = zip(named.column("root").to_pylist(), named.column("path").to_pylist(), strict=True)
+        self._keys.append(np.fromiter((hash(pair) for pair in pairs), np.int64, named.num_rows))
+        self._ids.append(ids[there])
 
     def finish(self) -> None:
-        """Tell of images with the same root and path."""
+        """Tell of images with the same root and path that are both there."""
         if not self._keys:
             return
         keys, ids = np.concatenate(self._keys), np.concatenate(self._ids)
