@@ -23,6 +23,8 @@ from colonnade.engine.tables import SCHEMAS, read_table
 
 Where = dict[int, tuple[str, str]]
 """image id -> (path, state)"""
+RENUMBERED: Where = {0: ("1.png", "missing"), 1: ("1.png", "ok"), 2: ("2.png", "ok"), 3: ("3.png", "ok")}
+"""Where `numbered` pictures are once the first is gone and each of the others has the name of the one before."""
 
 
 @pytest.fixture
@@ -82,12 +84,7 @@ def test_renumbering_at_once(store: Store, root: Path, size: bool, batch_files: 
         os.utime(root / f"{number + 1}.png", ns=(0, number * 10**9))
     move(root, "2.png>1.png", "3.png>2.png", "4.png>3.png")
     assert scan(store, batch_files=batch_files).moved == 3
-    assert where(store) == {
-        0: ("1.png", "missing"),
-        1: ("1.png", "ok"),
-        2: ("2.png", "ok"),
-        3: ("3.png", "ok"),
-    }
+    assert where(store) == RENUMBERED
     assert described(store) == kept
 
 
@@ -176,12 +173,7 @@ def test_rows_that_others_rewrote_meanwhile_move_in_the_next_scan(
     live = [path for path, state in where(store).values() if state == "ok"]
     assert len(set(live)) == len(live)
     scan(store)
-    assert where(store) == {
-        0: ("1.png", "missing"),
-        1: ("1.png", "ok"),
-        2: ("2.png", "ok"),
-        3: ("3.png", "ok"),
-    }
+    assert where(store) == RENUMBERED
     assert described(store) == kept
 
 
