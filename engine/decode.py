@@ -2,7 +2,8 @@
 
 Resizing and cropping are those of open_clip's preprocessing, within a grey level. Two things are added. The EXIF
 orientation is applied. And a JPEG that is much larger than the model's input is decoded at 1/2, 1/4 or 1/8
-scale, which libjpeg does while it decodes, several times faster; the crop is still placed by the full size.
+scale, which libjpeg does while it decodes, several times faster; the crop is still placed by the full size, and what
+that takes from fine detail is given back (`shrink.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from colonnade.engine import shrink
 from colonnade.engine.facts import HEAD_BYTES, MAX_PIXELS, NEEDS_EXTRA, PILLOW_LOCK, sniff_format
 from colonnade.engine.geometry import Geometry, geometry
 from colonnade.engine.images import mtime_us_of, one_line, reason_of
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from colonnade.engine.embedder import Preprocessing
 
 __all__ = [
-    "DRAFT_MARGIN",
     "FORMATS",
     "Cause",
     "DecodeError",
@@ -41,13 +42,6 @@ __all__ = [
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 """What Pillow may take a file for, and HEIF where pillow-heif is installed. Phones' MPO counts as JPEG."""
-
-DRAFT_MARGIN = 3.0
-"""A JPEG is decoded at the smallest scale that leaves this many pixels for one of the model's, each way.
-
-`bench/decoding.py` measures what that does to the embedding: cosine >= 0.9994 to decoding at full size for the
-trained demo model, >= 0.9999 for a ViT-B-32 with random weights. With 2 the demo model's falls to 0.996.
-"""
 
 MAX_DECODED_BYTES = 2 << 30
 """Pictures that would take more memory while they are decoded are refused; conversions work in bands of rows."""
@@ -103,27 +97,25 @@ def decode(
                 raise DecodeError(f"{width} x {height} pixels is over the limit of {max_pixels} pixels")
             scale = 1
             if draft and image.format in ("JPEG", "MPO"):
-                scale = _draft(image, preprocessing)
+                scale = shrink.draft(image, preprocessing)
             _require_memory(image)
             image.load()
             if scale == 1:
                 width, height = image.size  # Pillow turns a TIFF while it loads it
             turn = _turn(image)
             swapped = turn is not None and turn.name in _SWAPPING
-            place = (
-                geometry(height, width, preprocessing) if swapped else geometry(width, height, preprocessing)
-            )
-            shrunk, before = (scale, scale), (0, 0)
+            upright = (height, width) if swapped else (width, height)
+            place = geometry(*upright, preprocessing)
+            shrunk = (scale, scale)
             background = tuple(round(255 * mean) for mean in preprocessing.mean)
             if width * height >= _BIG_PIXELS and scale == 1:
-                shrunk = _steps(place)
+                shrunk = shrink.steps(place)
                 picture = in_bands(image, background, shrunk[::-1] if swapped else shrunk)
-                before = _before(turn, image.size[::-1] if swapped else image.size, shrunk)
             else:
                 picture = to_rgb(image, background)
             if turn is not None:
                 picture = picture.transpose(turn)
-            return _fit(picture, place, preprocessing, shrunk, before)
+            return _fit(picture, place, preprocessing, shrunk, shrink.lost_before(turn, upright, shrunk))
     except DecodeError:
         raise
     except Image.DecompressionBombError as error:
@@ -160,24 +152,19 @@ def _fit(
         resample = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
         picture = picture.resize(place.size, resample, box=box)
     pixels = np.array(picture, dtype=np.uint8)
+    if shrunk != (1, 1):
+        wide, high = box[2] - box[0], box[3] - box[1]
+        pixels = shrink.sharpened(
+            pixels,
+            place.size[0] / wide if across > 1 else 0.0,
+            place.size[1] / high if down > 1 else 0.0,
+        )
     if pixels.shape == (preprocessing.height, preprocessing.width, 3):
         return pixels
     whole = np.full((preprocessing.height, preprocessing.width, 3), preprocessing.fill, np.uint8)
     left, top = place.offset
     whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     return whole
-
-
-def _draft(image: Image.Image, preprocessing: Preprocessing) -> int:
-    """Ask libjpeg for a reduced picture; returns the denominator of its scale."""
-    width, height = image.size
-    # Whether the picture will be turned is known only later: take the worse of both ways.
-    ratio = min(geometry(width, height, preprocessing).ratio, geometry(height, width, preprocessing).ratio)
-    for scale in (8, 4, 2):
-        if ratio / scale >= DRAFT_MARGIN:
-            reduced = image.draft(None, (width // scale, height // scale))
-            return 1 if reduced is None else scale
-    return 1
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -209,22 +196,6 @@ def _require_memory(image: Image.Image) -> None:
             f"{width} x {height} pixels take {width * height * each} bytes to decode, over the limit of "
             f"{MAX_DECODED_BYTES}"
         )
-
-
-def _steps(place: Geometry) -> tuple[int, int]:
-    """By how much, each way, a picture may be shrunk before it is resized."""
-    left, top, right, bottom = place.box
-    across, down = (right - left) / place.size[0], (bottom - top) / place.size[1]
-    return max(1, int(across / DRAFT_MARGIN)), max(1, int(down / DRAFT_MARGIN))
-
-
-def _before(turn: Image.Transpose | None, size: tuple[int, int], shrunk: tuple[int, int]) -> tuple[int, int]:
-    """What a shrunk picture's first pixels lack, left and top: turning may bring its partly covered ones there."""
-    across, down = (-length % step for length, step in zip(size, shrunk, strict=True))
-    name = "" if turn is None else turn.name
-    left = name in ("FLIP_LEFT_RIGHT", "ROTATE_180", "ROTATE_270", "TRANSVERSE")
-    top = name in ("FLIP_TOP_BOTTOM", "ROTATE_180", "ROTATE_90", "TRANSVERSE")
-    return across if left else 0, down if top else 0
 
 
 @contextmanager
