@@ -18,7 +18,8 @@ from colonnade.engine.embed_commit import commit_batch
 from colonnade.engine.embedding_rows import vectors_of_content
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
-from colonnade.engine.pending import Pending, image_path, pending_images
+from colonnade.engine.model_files import fingerprint, known_model
+from colonnade.engine.pending import Pending, image_path, pending_images, within_reach
 from colonnade.engine.scan_known import TRIED_AGAIN
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.store import Store
@@ -77,8 +78,11 @@ def embed(
         ModelError: the model cannot be loaded.
     """
     snapshot, settings = store.snapshot(), store.settings
-    known = settings.active if settings.active and settings.active.spec == settings.spec else None
+    known = known_model(settings)
     pending = pending_images(snapshot, known.key if known else None, force=force)
+    if known is None and settings.active is not None and not within_reach(pending, settings).any():
+        known = settings.active  # other vectors than those there are cannot be had now
+        pending = pending_images(snapshot, known.key, force=force)
     if not len(pending):
         return EmbedOutcome()
     if not settings.spec:
@@ -96,6 +100,8 @@ def embed(
             store.path, lambda current: current.with_model(model, activate=current.spec == settings.spec)
         )
         pending = pending_images(snapshot, model.key, force=force)
+        if not len(pending):
+            return EmbedOutcome()
     run = _Run(
         store, model, pending, force, progress or _ignore, on_conflict or _ignore, on_failure or _ignore
     )
@@ -123,6 +129,7 @@ def _model_of(embedder: Embedder, settings: Settings) -> Model:
         logit_scale=embedder.logit_scale,
         logit_bias=embedder.logit_bias,
         context_length=embedder.context_length,
+        files=fingerprint(settings.spec),
     )
 
 

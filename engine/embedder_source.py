@@ -12,21 +12,11 @@ from typing import Any
 
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
+from colonnade.engine.model_files import CONFIG, WEIGHTS
 from colonnade.engine.nearest import nearest
 
 __all__ = ["Source", "find_source", "reachable"]
 
-_CONFIG = "open_clip_config.json"
-_WEIGHTS = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "model.safetensors",
-    "open_clip_model.bin",
-    "open_clip_pytorch_model.bin",
-    "open_clip_pytorch_model.pth",
-    "pytorch_model.bin",
-    "model.pth",
-)
 _HUB_WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
@@ -161,14 +151,14 @@ def _from_hub(repository: str) -> Source:
     if not _HUB_NAME.fullmatch(repository) or ".." in repository:
         raise ModelError(f"hf-hub:{repository}: a repository is written ORG/NAME")
     spec = f"hf-hub:{repository}"
-    config = _from_cache_or_hub(spec, repository, (_CONFIG,), "local-dir:PATH")
+    config = _from_cache_or_hub(spec, repository, (CONFIG,), "local-dir:PATH")
     weights = _from_cache_or_hub(spec, repository, _HUB_WEIGHTS, "local-dir:PATH")
     source = _from_folder(config.parent, weights, repository.replace("/", "-"))
     return Source(source.name, source.open_clip_name, source.config, source.weights, source.preprocessing)
 
 
 def _from_folder(folder: Path, weights: Path, name: str) -> Source:
-    path = folder / _CONFIG
+    path = folder / CONFIG
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_CONFIG_BYTES + 1)
@@ -202,9 +192,9 @@ def _from_folder(folder: Path, weights: Path, name: str) -> Source:
 def _weights_in(folder: Path) -> Path:
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder")
-    found = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    found = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if found is None:
-        raise ModelError(f"{folder}: holds no weights; expected {_WEIGHTS[0]} beside {_CONFIG}")
+        raise ModelError(f"{folder}: holds no weights; expected {WEIGHTS[0]} beside {CONFIG}")
     return found
 
 

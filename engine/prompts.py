@@ -222,7 +222,7 @@ def encode_missing(
     if embedder.key != model.key and not _is_import_key(model):
         raise ModelError(
             f"{model.spec}: its weights are {embedder.key} now, the store's embeddings are of {model.key}; "
-            "run `colonnade embed --force` to embed with the new weights, or put the old ones back"
+            "run `colonnade embed` to embed with the new weights, or put the old ones back"
         )
     vectors = embedder.encode_prompts(list(prompts))
     if vectors.shape != (len(prompts), model.dimension) or not np.isfinite(vectors).all():

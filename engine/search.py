@@ -93,7 +93,7 @@ def similar_to_file(store: Store, file: Path) -> np.ndarray:
     if embedder.key != model.key != model.spec:
         raise ModelError(
             f"{model.spec}: its weights are {embedder.key} now, the store's embeddings are of {model.key}; "
-            "run `colonnade embed --force` to embed with the new weights, or put the old ones back"
+            "run `colonnade embed` to embed with the new weights, or put the old ones back"
         )
     for batch in embed_files(embedder, [(0, file)]):
         if len(batch.ids):

@@ -16,6 +16,7 @@ from colonnade.engine.errors import InputError, StoreError
 __all__ = [
     "FORMAT_VERSION",
     "Model",
+    "ModelFiles",
     "Root",
     "Settings",
     "dump_settings",
@@ -40,6 +41,16 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The files that a model was loaded from, as they were then."""
+
+    stamp: str
+    """Their sizes and modification times."""
+    digest: str
+    """SHA-256 of their contents."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """What scoring needs to know of a model without loading it."""
 
@@ -50,6 +61,8 @@ class Model:
     logit_scale: float
     logit_bias: float = 0.0
     context_length: int = 0
+    files: ModelFiles | None = None
+    """None for models that are not loaded from a path, and where they were not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,9 @@ def dump_settings(settings: Settings) -> bytes:
             f"logit_bias = {float(model.logit_bias)!r}",
             f"context_length = {model.context_length}",
         ]
+        if model.files is not None:
+            lines.append(f"files_stamp = {_toml(model.files.stamp)}")
+            lines.append(f"files_digest = {_toml(model.files.digest)}")
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
@@ -223,6 +239,11 @@ def _parse(document: dict[str, object]) -> Settings:
                 logit_scale=number(item["logit_scale"]),
                 logit_bias=number(item.get("logit_bias", 0.0)),
                 context_length=whole(item.get("context_length", 0), 0, 1 << 31),
+                files=(
+                    ModelFiles(text(item["files_stamp"]), text(item["files_digest"]))
+                    if "files_digest" in item
+                    else None
+                ),
             )
             for item in tables("models")
         ),

@@ -19,6 +19,7 @@ from colonnade.engine.embed import EmbedOutcome, embed
 from colonnade.engine.fit_choice import read_grounds
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.jobs import embedding_rate
+from colonnade.engine.model_files import known_model
 from colonnade.engine.pending import (
     embedded_then,
     found_again,
@@ -51,6 +52,8 @@ class Plan:
     """How the active model is loaded, or its key where it was imported."""
     images_to_embed: int
     """Images without a vector: those in the table, and those that the scan would add or re-read."""
+    model_replaced: bool
+    """Whether that is because the model's files are others than those that the vectors were made with."""
     images_without_encoder: int
     """Files without a vector that the active model, which was imported, cannot embed. `sync` leaves them."""
     prompts_to_encode: tuple[str, ...]
@@ -119,12 +122,12 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
     """
     snapshot, settings, vocabulary = store.snapshot(), store.settings, store.vocabulary()
     scanned = plan_scan(store, snapshot=snapshot) if scan else None
-    active = settings.active if settings.active and settings.active.spec == settings.spec else None
-    pending = pending_images(snapshot, active.key if active else None, back=found_again(scanned))
+    known, model = known_model(settings), settings.active
+    pending = pending_images(snapshot, known.key if known else None, back=found_again(scanned))
     reach = within_reach(pending, settings)
     ids = images_to_embed(snapshot, pending, reach, scanned) if settings.spec else reach[:0].astype(np.int64)
-    model = settings.active
-    if model is None and len(ids):
+    replaced = known is None and model is not None and len(ids) > 0
+    if len(ids) and known is None:
         model = Model(settings.spec, settings.spec, 1, 1.0)  # it was never loaded here
     grounds = then = None
     everything: tuple[AttributeWork, ...] = ()
@@ -139,6 +142,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         scan=scanned,
         model=settings.spec or settings.model_key or "",
         images_to_embed=len(ids),
+        model_replaced=replaced,
         images_without_encoder=0 if settings.spec else int(reach.sum()),
         prompts_to_encode=missing_prompts(vocabulary, then, base) if then else (),
         phrases_to_encode=then.background.lacking_phrases if then and missing_phrases(then, base) else 0,

@@ -41,7 +41,10 @@ def plan_lines(plan: Plan, store: Store) -> list[str]:
     if plan.scan is not None:
         lines += scan_lines(plan.scan)
     if plan.images_to_embed:
-        lines.append(f"{count(plan.images_to_embed, 'image')} to embed with {plan.model}{_seconds(plan)}")
+        why = ", whose files were replaced" if plan.model_replaced else ""
+        lines.append(
+            f"{count(plan.images_to_embed, 'image')} to embed with {plan.model}{why}{_seconds(plan)}"
+        )
     if plan.phrases_to_encode:
         lines.append(f"{count(plan.phrases_to_encode, 'background phrase')} to encode, once for {plan.model}")
     for reason, works in _by_reason(plan.base):
@@ -211,6 +214,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "scan": {name: plan.scan.count(name) for name in _SCANNED} if plan.scan is not None else None,
         "problems": problem_lines(plan.scan),
         "images_to_embed": plan.images_to_embed,
+        "model_replaced": plan.model_replaced,
         "images_without_encoder": plan.images_without_encoder,
         "images_per_second": plan.images_per_second,
         "prompts_to_encode": list(plan.prompts_to_encode),
