@@ -53,6 +53,8 @@ def lint(
     token_counts: Mapping[str, int] | None = None,
     context_length: int | None = None,
     queries: Sequence[str] = (),
+    *,
+    counted: bool = True,
 ) -> list[Finding]:
     """Everything worth saying about a vocabulary, in the order of the file.
 
@@ -60,13 +62,14 @@ def lint(
         vectors: prompt -> its text embedding [D], of any length. Attributes with a prompt that is not in it
             are compared by words alone.
         token_counts: prompt -> tokens, start and end marks included.
+        counted: whether these are the tokenizer's, not the least that it can give.
         context_length: how many tokens the model reads. Either missing: lengths are not checked.
         queries: expressions whose codes count as used. Without any, and without rules, nothing is unused.
     """
     checks = chain(
         _control_characters(vocabulary),
         _negations(vocabulary),
-        _too_long(vocabulary, token_counts, context_length),
+        _too_long(vocabulary, token_counts, context_length, "" if counted else "at least "),
         _duplicates(vocabulary, vectors or {}),
         _impossible(vocabulary),
         _unused(vocabulary, queries),
@@ -111,7 +114,7 @@ def _negations(vocabulary: Vocabulary) -> Iterator[Finding]:
 
 
 def _too_long(
-    vocabulary: Vocabulary, counts: Mapping[str, int] | None, context_length: int | None
+    vocabulary: Vocabulary, counts: Mapping[str, int] | None, context_length: int | None, least: str
 ) -> Iterator[Finding]:
     if counts is None or context_length is None:
         return
@@ -119,7 +122,9 @@ def _too_long(
         for prompt in vocabulary.prompts(attribute.code):
             tokens = counts.get(prompt, 0)
             if tokens > context_length:
-                message = f"{shown(prompt)} has {tokens} tokens; the model reads the first {context_length}"
+                message = (
+                    f"{shown(prompt)} has {least}{tokens} tokens; the model reads the first {context_length}"
+                )
                 hint = "shorten it, or split it into several prompts"
                 yield Finding(attribute.line, attribute.code, "too-long", message, hint)
 

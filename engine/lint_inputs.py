@@ -23,6 +23,8 @@ class LintInputs:
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
     token_counts: dict[str, int] | None = None
     context_length: int | None = None
+    counted: bool = True
+    """Whether `token_counts` are the tokenizer's, not the least that it can give."""
     queries: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     """One line for each check that could not be made in full, with what would allow it."""
@@ -50,13 +52,33 @@ def lint_inputs(vocabulary: Vocabulary, store: Store | None, *, encode: bool) ->
         vectors = {prompt: cached[prompt] for prompt in prompts if prompt in cached}
     if encode and prompts:
         return _encoded(settings.spec, settings.model_key, prompts, vectors, queries)
-    left_out = ["the length of prompts was not checked: --model-encode loads the model to count tokens"]
+    context = settings.active.context_length if settings.active is not None else 0
+    if context:
+        words, doubt = (
+            {prompt: _least_tokens(prompt) for prompt in prompts},
+            "counted in words, not in tokens",
+        )
+    else:
+        words, doubt = None, "not checked"
+    left_out = [f"the length of prompts was {doubt}: --model-encode loads the model to count tokens"]
     if missing := len(prompts) - len(vectors):
         what = (
             f"{missing:,} of {len(prompts):,} prompts have no cached vector and were compared by words alone"
         )
         left_out.insert(0, f"{what}: run `colonnade tag` first, or add --model-encode")
-    return LintInputs(vectors, queries=queries, left_out=tuple(left_out) if prompts else ())
+    return LintInputs(
+        vectors,
+        words,
+        context or None,
+        counted=False,
+        queries=queries,
+        left_out=tuple(left_out) if prompts else (),
+    )
+
+
+def _least_tokens(prompt: str) -> int:
+    """No tokenizer joins words, and each adds an end mark; some leave punctuation out."""
+    return sum(any(letter.isalnum() for letter in word) for word in prompt.split()) + 1
 
 
 def _encoded(
@@ -74,4 +96,4 @@ def _encoded(
     missing = [prompt for prompt in prompts if prompt not in vectors]
     fresh = dict(zip(missing, embedder.encode_prompts(missing), strict=True)) if missing else {}
     counts = dict(zip(prompts, embedder.count_tokens(prompts), strict=True))
-    return LintInputs({**vectors, **fresh}, counts, embedder.context_length, queries)
+    return LintInputs({**vectors, **fresh}, counts, embedder.context_length, queries=queries)

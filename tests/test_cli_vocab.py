@@ -161,6 +161,16 @@ class TestLint:
         done = colonnade("vocab", "lint", "--model-encode", "-s", store.path)
         assert done.code == 1 and "too-long" in done.out and done.err == ""
 
+    def test_a_prompt_of_too_many_words_is_found_without_the_model(self, store: Store) -> None:
+        model = Model("hash", "hash", 4, 100.0, context_length=16)
+        update_settings(store.path, lambda settings: settings.with_model(model, activate=True))
+        for words, found in ((11, False), (12, True)):
+            text = WORDS.replace(b"the Moon\n", b"the Moon - " + b" more" * (words - 1) + b"\n")
+            store.vocabulary_path.write_bytes(text)
+            done = colonnade("vocab", "lint", "-s", store.path)
+            assert ("has at least 17 tokens; the model reads the first 16" in done.out) is found, words
+            assert "in words" in done.err
+
     def test_saved_queries_count_as_use(self, store: Store) -> None:
         store.vocabulary_path.write_bytes(WORDS.replace(b"[earth, moon]", b"[earth]"))
         assert "unused: moon" in colonnade("vocab", "lint", "-s", store.path).out

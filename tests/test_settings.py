@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.settings import (
     Model,
+    ModelFiles,
     Root,
     Settings,
     dump_settings,
@@ -33,6 +34,7 @@ models = st.builds(
     logit_scale=st.floats(allow_nan=False, allow_infinity=False),
     logit_bias=st.floats(allow_nan=False, allow_infinity=False),
     context_length=st.integers(0, 1000),
+    files=st.none() | st.builds(ModelFiles, words, words),
 )
 some_settings = st.builds(
     Settings,

@@ -173,7 +173,14 @@ def vocab_lint(
     source, name = _source(file, store)
     vocabulary = parse_vocabulary(source, name)
     inputs = lint_inputs(vocabulary, _store_for_lint(file, store, encode), encode=encode)
-    findings = lint(vocabulary, inputs.vectors, inputs.token_counts, inputs.context_length, inputs.queries)
+    findings = lint(
+        vocabulary,
+        inputs.vectors,
+        inputs.token_counts,
+        inputs.context_length,
+        inputs.queries,
+        counted=inputs.counted,
+    )
     if json_:
         emit_json(
             {"file": name, "findings": [vars(finding) for finding in findings], "left_out": inputs.left_out}
