@@ -37,7 +37,11 @@ IMAGE_COLUMNS: dict[str, str] = {
 }
 """Column of the images table -> its DuckDB type. An attribute's code may not equal one of these names."""
 
-IMAGE_VALUES = {"state": ("ok", "unreadable", "missing"), "source": ("file", "import")}
+IMAGE_VALUES = {
+    "format": ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "HEIF"),
+    "source": ("file", "import"),
+    "state": ("ok", "unreadable", "missing"),
+}
 """Of the image columns that hold one of few words: which."""
 
 STATUSES = ("accepted", "tentative", "rejected")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from colonnade.engine.columns import IMAGE_COLUMNS, STATUSES
+from colonnade.engine.columns import IMAGE_COLUMNS, IMAGE_VALUES, STATUSES
 from colonnade.engine.expression_tree import (
     And,
     Between,
@@ -186,9 +186,12 @@ class _Binder:
             raise self._error(f"{shown} is {kind}; compare it with text in single quotes", position)
         if kind == "time":
             return self._time(operand.name, value, position)
-        if operand.kind == "status" and value not in STATUSES:
-            message = f"{unknown('status', value, STATUSES)}; there are {', '.join(STATUSES)}"
-            raise self._error(message, position)
+        few = STATUSES if operand.kind == "status" else IMAGE_VALUES.get(operand.name, ())
+        if few and value not in few:
+            name = operand.name if operand.kind == "image" else operand.kind
+            message = unknown(name, value, few)
+            between = " " if message.endswith("?") else "; "
+            raise self._error(f"{message}{between}there are {', '.join(few)}", position)
         return value
 
     def _time(self, name: str, value: str, position: int) -> datetime:

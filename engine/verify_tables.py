@@ -37,7 +37,10 @@ class ImageRows:
 
     def check(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
         for name, values in IMAGE_VALUES.items():
-            tally.rows(_not_in(batch, name, values), f"with a {name} other than {', '.join(values)}", ids)
+            other = _not_in(batch, name, values)
+            if name == "format":  # what cannot be read has none
+                other &= ~_null(batch, name)
+            tally.rows(other, f"with a {name} other than {', '.join(values)}", ids)
         for name in ("bytes", "width", "height"):
             tally.rows(_true(pc.less(batch.column(name), 0)), f"with {name} below 0", ids)
         unreadable = _true(pc.equal(batch.column("state"), "unreadable"))
