@@ -210,7 +210,7 @@ def test_any_text_parses_or_is_an_input_error(text: str) -> None:
         ("earth = 'accepted'", 8, "is a number"),
         ("width in (1, 'x')", 10, "is a number"),
         ("path > 5", 7, "path is text"),
-        ("format = 'jpeg'", 7, 'unknown format "jpeg"; did you mean "JPEG"? there are JPEG, PNG'),
+        ("format = 'jpeg'", 9, 'unknown format "jpeg"; did you mean "JPEG"? there are JPEG, PNG'),
         ("state in ('ok', 'gone')", 10, 'unknown state "gone"; there are ok, unreadable, missing'),
         ("status(earth) = 'acepted'", 16, 'did you mean "accepted"?'),
         ("earth like 'x'", 11, "works on text"),
