@@ -16,14 +16,8 @@ from colonnade.engine.errors import StoreError
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
-from colonnade.engine.tables import (
-    embeddings_schema,
-    read_files,
-    read_footer,
-    read_table,
-    vectors_column,
-    vectors_of,
-)
+from colonnade.engine.tables import embeddings_schema, read_files, read_footer, read_table
+from colonnade.engine.vector_columns import vectors_column, vectors_of
 
 __all__ = ["add_vectors", "remove_rows", "vectors_of_content"]
 

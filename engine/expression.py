@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.engine.errors import InputError
 from colonnade.engine.expression_binding import bind
 from colonnade.engine.expression_faults import syntax_error
+from colonnade.engine.expression_text import to_text
 from colonnade.engine.expression_tree import (
     MAX_CHARACTERS,
     MAX_NESTING,
@@ -40,7 +41,6 @@ from colonnade.engine.expression_tree import (
     Truth,
     Value,
     depth,
-    to_text,
     walk,
 )
 

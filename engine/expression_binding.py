@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from colonnade.engine.columns import IMAGE_COLUMNS, IMAGE_VALUES, STATUSES
+from colonnade.engine.expression_text import to_text
 from colonnade.engine.expression_tree import (
     And,
     Between,
@@ -26,7 +27,6 @@ from colonnade.engine.expression_tree import (
     Truth,
     Value,
     selections,
-    to_text,
 )
 
 __all__ = ["bind", "cannot_keep", "kind_of", "unknown"]

@@ -1,8 +1,7 @@
-"""The tree of a query expression: its nodes, its errors and its canonical text."""
+"""The tree of a query expression: its nodes and its errors."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,7 +35,6 @@ __all__ = [
     "depth",
     "operands",
     "selections",
-    "to_text",
     "walk",
 ]
 
@@ -64,7 +62,6 @@ FUNCTIONS = ("logit", "source", "status")
 """What can be asked of an attribute besides its confidence: `logit(earth)`."""
 
 _WINDOW = 100
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 
 Value = int | float | str | datetime
 
@@ -251,64 +248,3 @@ def operands(tree: Expression) -> Iterator[Operand]:
 def selections(tree: Expression) -> tuple[str, ...]:
     """The selections that are named, each once."""
     return tuple(dict.fromkeys(node.name for node in walk(tree) if isinstance(node, InSelection)))
-
-
-def to_text(tree: Expression) -> str:
-    """The expression in canonical form; parsing it gives an equal tree."""
-    return _text(tree, 0)
-
-
-def _text(node: Expression, level: int) -> str:
-    """`level`: 0 inside `or`, 1 inside `and`, 2 inside `not`; what binds less is put in parentheses."""
-    match node:
-        case Constant(value):
-            return "true" if value else "false"
-        case Truth(name, tentative):
-            return _name(name) + ("?" if tentative else "")
-        case InSet(name):
-            return f"in_set({_name(name)})"
-        case InSelection(name):
-            return f"in_selection({_name(name)})"
-        case Saved(name):
-            return f"@{name}"
-        case Not(part):
-            return f"not {_text(part, 2)}"
-        case And(parts):
-            text = " and ".join(_text(part, 2) for part in parts)
-            return f"({text})" if level > 1 else text
-        case Or(parts):
-            text = " or ".join(_text(part, 1) for part in parts)
-            return f"({text})" if level > 0 else text
-        case Compare(operand, operator, value):
-            return f"{_operand(operand)} {operator} {_value(value)}"
-        case Between(operand, low, high, negated):
-            return f"{_operand(operand)} {_no(negated)}between {_value(low)} and {_value(high)}"
-        case In(operand, values, negated):
-            return f"{_operand(operand)} {_no(negated)}in ({', '.join(map(_value, values))})"
-        case Like(operand, pattern, negated):
-            return f"{_operand(operand)} {_no(negated)}like {_value(pattern)}"
-        case IsNull(operand, negated):
-            return f"{_operand(operand)} is {_no(negated)}null"
-
-
-def _no(negated: bool) -> str:
-    return "not " if negated else ""
-
-
-def _name(name: str) -> str:
-    if _PLAIN_NAME.fullmatch(name) and name.lower() not in KEYWORDS:
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _operand(operand: Operand) -> str:
-    name = _name(operand.name)
-    return f"{operand.kind}({name})" if operand.kind in FUNCTIONS else name
-
-
-def _value(value: Value) -> str:
-    if isinstance(value, datetime):
-        value = value.isoformat()
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return repr(value)

@@ -19,7 +19,8 @@ from colonnade.engine.columns import TABLES
 from colonnade.engine.durable import exclusive_lock, store_errors
 from colonnade.engine.errors import StoreError
 from colonnade.engine.settings import KEEP_SECONDS, KEEP_SNAPSHOTS, read_settings
-from colonnade.engine.snapshots import Snapshot, live_number, numbered, snapshot_folder
+from colonnade.engine.snapshots import Snapshot, live_number
+from colonnade.engine.store_names import numbered, snapshot_folder
 
 __all__ = ["Collected", "check_layout", "collect", "delete_trash", "leftovers", "sweep"]
 

@@ -16,7 +16,8 @@ from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
-from colonnade.engine.tables import prompts_schema, read_files, read_footer, vectors_column, vectors_of
+from colonnade.engine.tables import prompts_schema, read_files, read_footer
+from colonnade.engine.vector_columns import vectors_column, vectors_of
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder

@@ -13,15 +13,8 @@ from pathlib import Path
 from colonnade.engine.columns import TABLES
 from colonnade.engine.durable import fsync_all, fsync_directory, fsync_file
 from colonnade.engine.errors import StoreError
-from colonnade.engine.snapshots import (
-    MAX_NUMBER,
-    DataFile,
-    Snapshot,
-    numbered,
-    partition_folder,
-    snapshot_folder,
-    utc_now,
-)
+from colonnade.engine.snapshots import MAX_NUMBER, DataFile, Snapshot, utc_now
+from colonnade.engine.store_names import numbered, partition_folder, snapshot_folder
 
 __all__ = ["build_version", "publish_snapshot"]
 

@@ -17,32 +17,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from colonnade.engine.columns import SHARD_IMAGES, TABLES
 from colonnade.engine.durable import read_bounded
 from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.store_names import (
+    numbered,
+    parse_data_file,
+    partition_folder,
+    partition_name,
+    snapshot_folder,
+)
 
 __all__ = [
     "DataFile",
     "Snapshot",
-    "data_file_name",
     "list_snapshots",
     "live_advice",
-    "numbered",
     "open_snapshot",
-    "partition_folder",
-    "partition_name",
-    "snapshot_folder",
 ]
 
 MAX_SHARDS = 100_000
 MAX_NUMBER = 99_999_999
 MAX_VOCABULARY_BYTES = 64 << 20
 _MAX_FACTS_BYTES = 1 << 16
-_DATA_FILE = re.compile(r"part-([0-9]{5})-([0-9a-f]{12})\.parquet")
 _LIVE = re.compile(r"_snap/([0-9]{8})")
-_NUMBER = re.compile(r"[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +60,6 @@ class DataFile:
     def digest(self) -> str:
         """The first 12 hex digits of the SHA-256 of the file's content, as its name claims."""
         return self.name[-20:-8]
-
-
-def data_file_name(shard: int, digest: str) -> str:
-    """The name of a data file: `digest` is the hex SHA-256 of its content."""
-    return f"part-{shard:05d}-{digest[:12]}.parquet"
-
-
-def partition_folder(table: str, partition: str | None) -> str:
-    """The folder of a partition inside a table's version ('' for a table without partitions)."""
-    column = TABLES[table]
-    if column is None:
-        return ""
-    if not partition:
-        raise ValueError(f"table {table} needs a partition")
-    try:
-        folder = f"{column}={quote(partition, safe='')}"
-    except UnicodeEncodeError:
-        raise InputError(f"the name {partition[:40]!a} is not valid text (UTF-8)") from None
-    if len(folder) > 255:
-        raise InputError(f"the name {partition[:40]!r}... is too long for a folder (255 bytes)")
-    return folder
-
-
-def partition_name(table: str, folder: str) -> str | None:
-    """The inverse of `partition_folder`; None for a folder that it would not have made."""
-    name = unquote(folder.removeprefix(f"{TABLES[table]}="))
-    try:
-        return name if name and partition_folder(table, name) == folder else None
-    except InputError:
-        return None
-
-
-def snapshot_folder(number: int) -> str:
-    return f"_snap/{number:08d}"
-
-
-def numbered(folder: Path) -> list[int]:
-    """The numbers that entries of a folder are named by (eight digits), ascending."""
-    return sorted(int(name) for name in os.listdir(folder) if _NUMBER.fullmatch(name))
-
-
-def parse_data_file(name: str) -> tuple[int, str] | None:
-    """(shard, digest) of a data file's name; None for any other name."""
-    match = _DATA_FILE.fullmatch(name)
-    return (int(match[1]), match[2]) if match else None
 
 
 class Snapshot:
@@ -237,7 +191,7 @@ class Snapshot:
                 found = sorted(
                     (entry.name, entry.is_file(follow_symlinks=False))
                     for entry in entries
-                    if _DATA_FILE.fullmatch(entry.name)
+                    if parse_data_file(entry.name)
                 )
         except FileNotFoundError:
             if not self.path.exists():

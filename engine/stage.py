@@ -23,15 +23,8 @@ from colonnade.engine.errors import ConflictError, StoreError
 from colonnade.engine.garbage import check_layout, delete_trash, sweep
 from colonnade.engine.publish import build_version, publish_snapshot
 from colonnade.engine.settings import read_settings
-from colonnade.engine.snapshots import (
-    MAX_SHARDS,
-    DataFile,
-    Snapshot,
-    data_file_name,
-    live_number,
-    open_snapshot,
-    partition_folder,
-)
+from colonnade.engine.snapshots import MAX_SHARDS, DataFile, Snapshot, live_number, open_snapshot
+from colonnade.engine.store_names import data_file_name, partition_folder
 from colonnade.engine.tables import conform, write_parquet
 from colonnade.engine.turns import commit_lock, conflict_retries, retrying
 from colonnade.engine.views_file import refresh_views

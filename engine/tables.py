@@ -18,6 +18,7 @@ from colonnade.engine.errors import StoreError
 from colonnade.engine.schemas import SCHEMAS, column_fault, embeddings_schema, prompts_schema
 from colonnade.engine.sketch import quantiles, sketch_or_none
 from colonnade.engine.snapshots import DataFile
+from colonnade.engine.vector_columns import vectors_of
 
 __all__ = [
     "SCHEMAS",
@@ -30,8 +31,6 @@ __all__ = [
     "read_files",
     "read_footer",
     "read_table",
-    "vectors_column",
-    "vectors_of",
     "write_parquet",
 ]
 
@@ -263,30 +262,6 @@ def read_table(table: str, files: Sequence[DataFile], columns: Sequence[str] | N
         return read_files(files, columns)
     empty = SCHEMAS[table].empty_table()
     return empty.select(list(columns)) if columns else empty
-
-
-def vectors_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """A FixedSizeList<float>[D] column as float32 [n, D], copied only where it has several chunks.
-
-    Raises:
-        ValueError: a vector is null.
-    """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks)
-    if array.null_count:
-        raise ValueError(f"{array.null_count} vectors are null")
-    dimension = array.type.list_size
-    values = array.values.slice(array.offset * dimension, len(array) * dimension).to_numpy(
-        zero_copy_only=True
-    )
-    return np.asarray(values, dtype=np.float32).reshape(-1, dimension)
-
-
-def vectors_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
-    """float32 [n, D] as a FixedSizeList<float>[D] array."""
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
 
 
 def read_embeddings(

@@ -13,7 +13,8 @@ from pathlib import Path
 from colonnade.engine.columns import TABLES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings
-from colonnade.engine.snapshots import DataFile, Snapshot, parse_data_file, partition_name
+from colonnade.engine.snapshots import DataFile, Snapshot
+from colonnade.engine.store_names import parse_data_file, partition_name
 
 __all__ = ["Shelf", "check_checksums", "check_snapshot", "check_top"]
 

@@ -18,7 +18,7 @@ from colonnade.engine.fit_choice import row_fit
 from colonnade.engine.label_files import POLICIES
 from colonnade.engine.prompts import ATTRIBUTE, BACKGROUND, PHRASE
 from colonnade.engine.settings import Model
-from colonnade.engine.tables import vectors_of
+from colonnade.engine.vector_columns import vectors_of
 
 __all__ = ["CHECKS", "ImageRows", "VectorRows"]
 

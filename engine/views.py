@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from colonnade.engine.columns import IMAGE_COLUMNS, TABLES
 from colonnade.engine.duck import identifier, literal
 from colonnade.engine.score_join import ScoreTable
-from colonnade.engine.snapshots import partition_folder
+from colonnade.engine.store_names import partition_folder
 
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot

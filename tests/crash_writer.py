@@ -29,7 +29,8 @@ from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import SCHEMAS, embeddings_schema, read_files, vectors_column
+from colonnade.engine.tables import SCHEMAS, embeddings_schema, read_files
+from colonnade.engine.vector_columns import vectors_column
 from colonnade.engine.vocabulary import Thresholds
 
 MODEL = Model("toy", "", 4, 100.0)

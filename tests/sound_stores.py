@@ -17,8 +17,9 @@ from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import SCHEMAS, embeddings_schema, vectors_column
+from colonnade.engine.tables import SCHEMAS, embeddings_schema
 from colonnade.engine.tag import tag
+from colonnade.engine.vector_columns import vectors_column
 
 MODEL = Model("toy", "", 8, 100.0)
 VOCABULARY = b"""\

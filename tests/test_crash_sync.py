@@ -18,7 +18,8 @@ from collections_on_disk import make_store, write_image
 from crash_helpers import KILLS, assert_sound, run_and_kill
 
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files, vectors_of
+from colonnade.engine.tables import read_files
+from colonnade.engine.vector_columns import vectors_of
 
 pytestmark = pytest.mark.slow
 

@@ -29,7 +29,8 @@ from colonnade.engine.sphere import from_angles, from_degrees, normalised, to_an
 from colonnade.engine.stage import open_stage
 from colonnade.engine.status import read_status
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files, vectors_of
+from colonnade.engine.tables import read_files
+from colonnade.engine.vector_columns import vectors_of
 from colonnade.engine.verify import verify
 
 PARAMETERS = Parameters("0123456789abcdef", 0, 10_000, 20, 40, 15, 0.3, 0.03, 300, "0.5.12")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from query_oracle import CODES, contents, expressions, single, verdict
 from query_stores import Content, Score, build_store
 
-from colonnade.engine.expression_tree import Expression, to_text
+from colonnade.engine.expression_text import to_text
+from colonnade.engine.expression_tree import Expression
 from colonnade.engine.query import run_query
 
 fresh = itertools.count()

@@ -16,15 +16,9 @@ from query_stores import Content, build_store, image
 
 from colonnade.engine.columns import TABLES
 from colonnade.engine.errors import InputError, StoreError
-from colonnade.engine.snapshots import (
-    Snapshot,
-    data_file_name,
-    list_snapshots,
-    open_snapshot,
-    partition_folder,
-    partition_name,
-)
+from colonnade.engine.snapshots import Snapshot, list_snapshots, open_snapshot
 from colonnade.engine.store import Store
+from colonnade.engine.store_names import data_file_name, partition_folder, partition_name
 
 CONTENT = Content([image(0), image(200_000)], {"earth": {0: (1.0, 0.5, "tentative")}}, {"best": [0]})
 

@@ -28,10 +28,9 @@ from colonnade.engine.tables import (
     read_files,
     read_footer,
     read_table,
-    vectors_column,
-    vectors_of,
     write_parquet,
 )
+from colonnade.engine.vector_columns import vectors_column, vectors_of
 
 
 def written(folder: Path, table: str, data: pa.Table, name: str = "f.parquet") -> DataFile:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import SCHEMAS, read_files, vectors_of
+from colonnade.engine.tables import SCHEMAS, read_files
+from colonnade.engine.vector_columns import vectors_of
 
 VOCABULARY = b"""
 base_attributes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from colonnade.engine.errors import InputError
+from colonnade.engine.expression_text import to_text
 from colonnade.engine.expression_tree import (
     And,
     Compare,
@@ -20,7 +21,6 @@ from colonnade.engine.expression_tree import (
     Or,
     Truth,
     operands,
-    to_text,
 )
 from colonnade.engine.vocabulary_model import BaseAttribute, Rule, Vocabulary
 from colonnade.tui.session_search import Names

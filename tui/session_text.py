@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from colonnade.engine.errors import InputError
 from colonnade.engine.expression import grammar, parse
-from colonnade.engine.expression_tree import Truth, to_text
+from colonnade.engine.expression_text import to_text
+from colonnade.engine.expression_tree import Truth
 
 if TYPE_CHECKING:
     from lark import Token
