@@ -122,6 +122,7 @@ def _model_of(embedder: Embedder, settings: Settings) -> Model:
                 f"have {active.dimension}; choose another model with `colonnade model use`"
             )
         return active
+    known = settings.model(embedder.key)
     return Model(
         key=embedder.key,
         spec=settings.spec,
@@ -129,7 +130,7 @@ def _model_of(embedder: Embedder, settings: Settings) -> Model:
         logit_scale=embedder.logit_scale,
         logit_bias=embedder.logit_bias,
         context_length=embedder.context_length,
-        files=fingerprint(settings.spec),
+        files=fingerprint(settings.spec, known.files if known else None),
     )
 
 

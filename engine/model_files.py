@@ -39,9 +39,11 @@ def files_of(spec: str) -> tuple[Path, ...]:
     return (Path(rest).expanduser(),) if separator else ()
 
 
-def fingerprint(spec: str) -> ModelFiles | None:
-    """The files of a model as they are now; None where there are none. Reads them whole."""
+def fingerprint(spec: str, known: ModelFiles | None = None) -> ModelFiles | None:
+    """The files of a model as they are now; None where there are none. Reads them whole, if they are not `known`."""
     stamp = _stamp(files_of(spec))
+    if known is not None and known.stamp == stamp:
+        return known
     digest = None if stamp is None else _digest(spec, stamp)
     return None if stamp is None or digest is None else ModelFiles(stamp, digest)
 
