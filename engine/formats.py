@@ -9,15 +9,14 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from colonnade.engine.durable import fsync_directory, fsync_file, store_errors
 from colonnade.engine.errors import InputError
+from colonnade.engine.images import one_line
 
 if TYPE_CHECKING:
     from colonnade.engine.result import QueryResult, Row
@@ -27,7 +26,6 @@ __all__ = [
     "Listing",
     "Rows",
     "cell",
-    "output_file",
     "plain_blocks",
     "shortest",
     "write_parquet",
@@ -103,8 +101,19 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def _exact(value: Any) -> Any:
+    """A value as text has it: like `_plain`, but nan and infinities by name, and decimals with all of their digits."""
+    if isinstance(value, float):
+        return repr(value)
+    return str(value) if isinstance(value, Decimal) else _plain(value)
+
+
 def _single(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else shortest(value)
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else shortest(value)
 
 
 def cell(value: object) -> str:
@@ -162,7 +171,7 @@ def write_text(
             buffer.truncate()
 
         put([rows.columns])
-        for block in _converted(rows, {"FLOAT": _single}, lambda value: cell(_plain(value))):
+        for block in _converted(rows, {"FLOAT": _short}, lambda value: cell(_exact(value))):
             put(block)
             count += len(block)
         return count
@@ -195,14 +204,23 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 
 
 def write_parquet(result: QueryResult, sink: IO[bytes]) -> int:
-    """Write a result as Parquet; returns the number of rows."""
+    """Write a result as Parquet; returns the number of rows. Raises InputError: it has no type for a column."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     count = 0
-    with result.batches() as batches, pq.ParquetWriter(sink, batches.schema, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            count += batch.num_rows
+    try:
+        with (
+            result.batches() as batches,
+            pq.ParquetWriter(sink, batches.schema, compression="zstd") as writer,
+        ):
+            for batch in batches:
+                writer.write_batch(batch)
+                count += batch.num_rows
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(
+            f"parquet has no such type ({one_line(str(error), 160)}); cast the column, or choose another format"
+        ) from None
     return count
 
 
@@ -243,52 +261,3 @@ def write_paths(
         sink.write(b"".join(line + end for line in lines))
         count += len(lines)
     return count, broken, unknown
-
-
-class _ReaderGoneError(Exception):
-    """The reader of a pipe went away; no OSError, which would pass for one of the disk's."""
-
-
-@contextmanager
-def _unless_gone() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
-
-
-@contextmanager
-def output_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place at once and complete, or not at all.
-
-    What is no regular file (a pipe, /dev/stdout) is written directly.
-
-    Raises:
-        BrokenPipeError: the pipe's reader went away.
-        InputError: the folder does not exist, or `path` is one.
-        StoreError: the disk refused.
-    """
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; name a file in it")
-    if path.exists() and not path.is_file():  # /dev/stdout may stand for a pipe, which has no real path
-        try:
-            with store_errors(path), _unless_gone(), path.open("wb") as stream:
-                yield stream
-        except _ReaderGoneError:
-            raise BrokenPipeError from None
-        return
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {target.parent}; make it first")
-    with store_errors(target):
-        temporary = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.tmp")
-        try:
-            with temporary.open("xb") as stream:
-                yield stream
-                stream.flush()
-                fsync_file(stream.fileno())
-            temporary.replace(target)
-            fsync_directory(target.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise

@@ -60,6 +60,8 @@ class Restored:
     """The snapshot that was live."""
     labels_left: int
     """People's answers in that one that the new one does not hold, as far as both can be read."""
+    vocabulary_kept: str | None = None
+    """The file in the store that keeps the text of vocabulary.yaml that was replaced, where no snapshot has it."""
 
 
 def snapshot_facts(store: Path) -> tuple[SnapshotFacts, ...]:
@@ -146,6 +148,7 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
     store = Path(store).absolute()
     settings = read_settings(store)
     trash: list[Path] = []
+    kept: str | None = None
     if vocabulary:
         _refuse_link(store / "vocabulary.yaml")
     with store_errors(store):
@@ -173,12 +176,13 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
                     command=f"restore {number}",
                 )
                 if vocabulary:
+                    kept = _keep_vocabulary(store, source, new.number)
                     atomic_write(store / "vocabulary.yaml", source)
         finally:
             delete_trash(trash)
         refresh_views(store)
         differs = _user_vocabulary(store) != source
-        return Restored(new.number, differs, live.number, len(_answers(live) - _answers(new)))
+        return Restored(new.number, differs, live.number, len(_answers(live) - _answers(new)), kept)
 
 
 def _answers(snapshot: Snapshot) -> set[tuple[object, ...]]:
@@ -201,6 +205,20 @@ def _next_image_id(store: Path) -> int:
             with suppress(StoreError):
                 found += [(shard + 1) * SHARD_IMAGES for shard in snapshot.shards("images")]
     return max(found, default=0)
+
+
+def _keep_vocabulary(store: Path, source: bytes, number: int) -> str | None:
+    """Keep what vocabulary.yaml holds, unless a snapshot does: nobody else has what was never scored."""
+    text = _user_vocabulary(store)
+    if text is None or text == source:
+        return None
+    for known in list_snapshots(store):
+        with suppress(StoreError, OSError):
+            if Snapshot(store, known).vocabulary_bytes() == text:
+                return None
+    name = f"vocabulary.before-{number}.yaml"
+    atomic_write(store / name, text)
+    return name
 
 
 def _refuse_link(path: Path) -> None:

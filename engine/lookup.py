@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.engine.errors import InputError
@@ -52,7 +53,8 @@ def without_displaced(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 
 def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
-    """The image called `name`: an id, a path in its root, a file's path, a UUID, or a file name that only one has.
+    """The image called `name`: an id (also as `id:7`), a path in its root, also after the root's name, a file's path,
+    a UUID, or a file name that only one has.
 
     Raises:
         InputError: no image, or several.
@@ -61,13 +63,21 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     settings = store.settings
     typed, name = name, name_of(os.fsencode(name))[0]
     matches = None
-    if name.isdecimal():
+    if name.startswith("id:") and name[3:].isdecimal():
+        matches = data.filter(pc.equal(data["image_id"], int(name[3:21])))
+    elif name.isdecimal():
         by_id = pc.equal(data["image_id"], int(name[:18]))
         matches = data.filter(pc.or_kleene(by_id, pc.equal(data["path"], name)))
     if matches is None or not matches.num_rows:
         matches = data.filter(
-            pc.or_kleene(pc.equal(data["path"], name), pc.equal(data["uuid"], name.lower()))
+            pc.or_kleene(
+                pc.is_in(data["path"], pa.array(dict.fromkeys((name, typed)))),
+                pc.equal(data["uuid"], name.lower()),
+            )
         )
+    root_name, slash, inside = name.partition("/")
+    if not matches.num_rows and slash:
+        matches = data.filter(pc.and_(pc.equal(data["root"], root_name), pc.equal(data["path"], inside)))
     if not matches.num_rows:
         outside = Path(os.path.abspath(Path(typed).expanduser()))  # noqa: PTH100
         for root in settings.roots:
@@ -86,7 +96,9 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
         )
     if len(rows) > 1:
         some = ", ".join(f"{shown_path(row['root'], row['path'])} (id {row['image_id']})" for row in rows[:3])
-        raise InputError(f"{name!r}: {len(rows)} images are called so: {some}; give the id")
+        raise InputError(
+            f"{name!r}: {len(rows)} images are called so: {some}; write id:{rows[0]['image_id']}"
+        )
     row = rows[0]
     path_bytes = row.pop("path_bytes")
     is_file = row["source"] == "file"

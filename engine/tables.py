@@ -39,6 +39,8 @@ _AS_DICTIONARY = {
     table: [field.name for field in schema if pa.types.is_dictionary(field.type)]
     for table, schema in SCHEMAS.items()
 }
+_NO_STATISTICS = ("content_hash", "path_bytes")
+"""Of images, plain texts that may be null: DuckDB takes all rows for null where those that are not are equal."""
 _FOOTER_KEY = b"colonnade"
 _DAMAGE = (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError, OSError)
 
@@ -170,6 +172,9 @@ def write_parquet(table: str, data: pa.Table, path: Path, *, inputs: str | None 
             use_dictionary=[name for name in strings if name not in ("path", "content_hash", "json")]
             or False,
             column_encoding=encodings,
+            write_statistics=[name for name in data.column_names if name not in _NO_STATISTICS]
+            if table == "images"
+            else True,
             store_schema=table in ("embeddings", "prompts", "images", "labels"),
         ) as writer:
             writer.write_table(data, row_group_size=ROW_GROUP_ROWS)

@@ -18,7 +18,8 @@ import pytest
 from query_stores import Content, build_store, image
 
 from colonnade.engine.errors import InputError, StoreError
-from colonnade.engine.formats import Listing, output_file, shortest, write_paths, write_text
+from colonnade.engine.formats import Listing, shortest, write_paths, write_text
+from colonnade.engine.output_file import output_file
 from colonnade.engine.queries_file import read_queries, save_query
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
@@ -91,6 +92,11 @@ def test_count(store: Store) -> None:
     assert output(store, "query", "earth? or diagram", "--count", "--limit", "2") == "2\n"
 
 
+def test_what_is_null_where_all_others_are_equal(store: Store) -> None:
+    assert output(store, "query", "path_bytes is null", "--count") == "4\n"
+    assert output(store, "query", "path_bytes is not null", "--count") == "1\n"
+
+
 def test_table(store: Store) -> None:
     done = colonnade(
         store, "query", "moon or moon is null", "--columns", "image_id,moon,taken", "--sort", "moon"
@@ -156,6 +162,7 @@ def test_output_files(store: Store, tmp_path: Path) -> None:
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 2
     assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "out.parquet"]
     assert "no folder" in fails(store, 3, "query", "earth", "-o", tmp_path / "no" / "o.csv")
+    fails(store, 2, "sql", "SELECT 1", "--time-limit", "nan")
     assert "a folder" in fails(store, 3, "query", "earth", "-f", "csv", "-o", tmp_path)
     assert colonnade(store, "query", "earth", "-f", "parquet").stdout.startswith(b"PAR1")
 
@@ -290,6 +297,29 @@ def test_sql(store: Store, tmp_path: Path) -> None:
     assert json.loads(kinds) == {"a": [1, 2], "b": {"x": "2024-01-02"}, "c": 1.5}
     output(store, "sql", "SELECT 1 AS x", "-o", tmp_path / "x.parquet")
     assert duckdb.execute(f"FROM '{tmp_path}/x.parquet'").fetchall() == [(1,)]
+
+
+def test_sql_values_that_formats_lack(store: Store, tmp_path: Path) -> None:
+    odd = "SELECT 'nan'::double a, '-inf'::float b, null c, 12345678901234567890.12::decimal(38, 2) d"
+    assert output(store, "sql", odd, "--format", "csv").splitlines()[1] == "nan,-inf,,12345678901234567890.12"
+    assert json.loads(output(store, "sql", odd, "--format", "json"))[0]["a"] is None
+    target = tmp_path / "span.parquet"
+    said = fails(store, 3, "sql", "SELECT INTERVAL 1 DAY AS span", "--output", target)
+    assert "parquet has no such type" in said and not target.exists()
+
+
+@pytest.mark.parametrize("name", ["vocabulary.yaml", "colonnade.toml", "live/images/x.csv", "_snap/x.csv"])
+def test_no_output_takes_the_place_of_a_store_s_own_file(store: Store, name: str) -> None:
+    before = store.vocabulary_path.read_bytes()
+    said = fails(store, 3, "sql", "SELECT 1", "--format", "csv", "--output", store.path / name)
+    assert "one of the files of the store" in said
+    assert (
+        store.vocabulary_path.read_bytes() == before and not (store.path / name).with_suffix(".csv").exists()
+    )
+
+
+def test_nearest_images_are_written_as_the_file_s_name_says(store: Store, tmp_path: Path) -> None:
+    assert "name the format" in fails(store, 2, "similar", "a/one.jpg", "--output", tmp_path / "a.txt")
 
 
 def test_sql_refusals(store: Store) -> None:

@@ -130,6 +130,18 @@ def test_restore_tells_of_the_vocabulary(store: Store) -> None:
     assert store.vocabulary_path.read_bytes() == VOCABULARY
 
 
+def test_restore_keeps_a_vocabulary_that_no_snapshot_has(store: Store) -> None:
+    path = store.vocabulary_path
+    path.write_bytes(path.read_bytes() + b"# written by hand\n")
+    mine = path.read_bytes()
+    done = restore(store.path, 4, vocabulary=True)
+    assert done.vocabulary_kept == f"vocabulary.before-{done.number}.yaml"
+    assert (store.path / done.vocabulary_kept).read_bytes() == mine
+    assert path.read_bytes() == Snapshot(store.path, 4).vocabulary_bytes()
+    assert restore(store.path, 5, vocabulary=True).vocabulary_kept is None
+    assert_sound(store)
+
+
 def test_restore_does_not_write_through_links(store: Store, tmp_path: Path) -> None:
     """In a stranger's store vocabulary.yaml may lead to any file of the user's."""
     mine = tmp_path / "mine"
@@ -472,13 +484,120 @@ def test_forget(store: Store) -> None:
                 row for row in found if "'image_id': 39," in str(row) or "'image_id': 3," in str(row)
             ], table
     forgotten = store.snapshot().number
-    derive_attributes(store)
     assert is_fresh(store)
     assert_sound(store)
     assert store.snapshot().next_image_id == 40
     assert forget(store, np.array([1, 3, 39])).images == 0
     restore(store.path, forgotten - 1)
     assert missing_images(store).tolist() == [1, 3, 39]
+
+
+RULES = """\
+derived_attributes:
+  - {code: only, label: Only, description: earth alone, rule: {all_of: [earth], none_of: [moon]}}
+  - {code: nested, label: Nested, description: of a derived one, rule: {any_of: [only, both], none_of: [moon]}}
+"""
+
+
+def derived_stale(store: Store) -> set[str]:
+    return {work.code for work in plan_derive(store.snapshot(), store.vocabulary()) if work.cells}
+
+
+def score_files(store: Store) -> dict[str | None, list[str]]:
+    snapshot = store.snapshot()
+    return {code: [f.name for f in snapshot.files("scores", code)] for code in snapshot.partitions("scores")}
+
+
+def test_forget_leaves_derived_scores_fresh(store: Store) -> None:
+    """Those of derived ones as well; what would be made now is, byte for byte, what is there."""
+    change_vocabulary(store, "derived_attributes:\n", RULES)
+    refresh(store)
+    mark_missing(store, [1, 3, 39])
+    assert derived_stale(store) == set()
+    forget(store, missing_images(store))
+    assert derived_stale(store) == set()
+    before = score_files(store)
+    assert set(derive_attributes(store, force=True)) == {"both", "only", "nested"}
+    assert score_files(store) == before
+    assert_sound(store)
+
+
+def test_forget_leaves_stale_what_was(store: Store) -> None:
+    """An input of `both` has images that it lacks, and another has been given a new rule."""
+    change_vocabulary(store, "derived_attributes:\n", RULES)
+    refresh(store)
+    add_images(store, 3)
+    tag(store, codes=["earth"])
+    derive_attributes(store, codes=["both"])
+    tag(store, codes=["moon"])
+    change_vocabulary(store, "{all_of: [earth], none_of: [moon]}", "{any_of: [earth]}")
+    assert derived_stale(store) == {"both", "only", "nested"}
+    mark_missing(store, [1, 41])
+    forget(store, missing_images(store))
+    assert derived_stale(store) == {"both", "only", "nested"}
+    derive_attributes(store)
+    assert is_fresh(store)
+    assert {40, 42} <= set(statuses(store.snapshot(), "both"))
+    assert_sound(store)
+
+
+def test_forget_where_a_changed_rule_is_taken_back(store: Store) -> None:
+    """The inputs are those of the rule that the scores were made by, not of the vocabulary's."""
+    change_vocabulary(store, "[earth, moon]", "[earth]")
+    mark_missing(store, [1])
+    forget(store, missing_images(store))
+    assert derived_stale(store) == {"both"}
+    change_vocabulary(store, "[earth]", "[earth, moon]")
+    assert is_fresh(store)
+
+
+def test_forget_what_derived_scores_never_had(store: Store) -> None:
+    """Only its inputs lose rows: what was made before they came is right again once they are gone."""
+    ids = add_images(store, 2)
+    tag(store)
+    before = score_files(store)["both"]
+    assert derived_stale(store) == {"both"}
+    mark_missing(store, list(ids))
+    forget(store, missing_images(store))
+    assert score_files(store)["both"] == before
+    assert is_fresh(store)
+    assert_sound(store)
+
+
+def test_forget_of_inputs_that_alone_have_the_rows(store: Store) -> None:
+    """Derived scores that say they were made of their inputs as they are, but lack a row of them."""
+    cell = store.snapshot().cell("scores", "both", 0)
+    data = read_files(cell)
+    with open_stage(store.path, command="derive") as stage:
+        kept = data.filter(pa.array(data["image_id"].to_numpy() != 5))
+        stage.replace("scores", "both", 0, kept, read=cell, inputs=read_footer(cell[0]).inputs)
+        stage.commit()
+    mark_missing(store, [5])
+    assert is_fresh(store)
+    assert forget(store, missing_images(store)).rows["scores"] == 2
+    assert is_fresh(store)
+    assert_sound(store)
+
+
+def test_forget_beside_a_change_of_an_input(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that gains rows meanwhile makes the derived scores stale, and they are not called fresh."""
+    mark_missing(store, [2])
+    ids = add_images(store, 1)
+    real = Stage.commit
+    interfered: list[int] = []
+
+    def commit(stage: Stage, **options: bytes | None) -> Snapshot:
+        if stage.command == "forget" and not interfered:
+            interfered.append(1)
+            tag(store, codes=["earth"])
+        return real(stage, **options)
+
+    monkeypatch.setattr(Stage, "commit", commit)
+    told: list[str] = []
+    assert forget(store, np.array([2]), on_conflict=told.append).images == 1
+    assert len(told) == 1
+    assert ids[0] in statuses(store.snapshot(), "earth")
+    assert derived_stale(store) == {"both"}
 
 
 def test_forget_spares_what_came_back(store: Store) -> None:

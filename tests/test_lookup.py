@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from collections_on_disk import make_store, write_image
@@ -12,6 +15,7 @@ from colonnade.engine.lookup import find_image
 from colonnade.engine.scan import apply_scan, plan_scan
 from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.store import Store
+from colonnade.engine.tables import read_table
 
 UUID = "0b5e1c1e-7d0c-4c39-8a51-1f7f6b4f5d11"
 
@@ -42,6 +46,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         ("https://example.org/1", "https://example.org/1"),
         ("77", "77"),
         ("0", "000.jpg"),
+        ("id:0", "000.jpg"),
+        ("photos/a/same.jpg", "a/same.jpg"),
     ],
 )
 def test_an_image_has_many_names(store: Store, name: str, path: str) -> None:
@@ -66,3 +72,24 @@ def test_an_ambiguous_name_is_refused_with_the_choices(store: Store) -> None:
 def test_an_unknown_name_gets_a_hint(store: Store) -> None:
     with pytest.raises(InputError, match=r"did you mean 'alone\.jpg'"):
         find_image(store, store.snapshot(), "alon.jpg")
+
+
+def test_ids_tell_apart_what_is_called_by_numbers(tmp_path: Path) -> None:
+    made = make_store(tmp_path, images=0)
+    model = Model("other", "", 4, 100.0)
+    update_settings(made.path, lambda now: now.with_model(model, activate=True))
+    import_vectors(made, model, ["1", "2", "0"], np.eye(4, dtype=np.float32)[:3])
+    with pytest.raises(InputError, match=r"2 images are called so: .*; write id:0"):
+        find_image(made, made.snapshot(), "1")
+    assert [find_image(made, made.snapshot(), f"id:{n}").path for n in range(3)] == ["1", "2", "0"]
+    with pytest.raises(InputError, match="no such image"):
+        find_image(made, made.snapshot(), "id:9")
+
+
+def test_a_name_is_found_as_it_is_shown(tmp_path: Path) -> None:
+    made = make_store(tmp_path, images=1)
+    photo = tmp_path / "photos" / "000.jpg"
+    os.rename(os.fsencode(photo), os.fsencode(photo.parent) + b"/odd\xff.jpg")  # noqa: PTH104
+    apply_scan(made, plan_scan(made))
+    shown = read_table("images", made.snapshot().files("images"), ["path"])["path"][0].as_py()
+    assert find_image(made, made.snapshot(), shown).image_id == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 import typer
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from colonnade.engine.formats import Rows
     from colonnade.engine.store import Store
 
-__all__ = ["Format", "pipe", "write", "write_file", "write_paths"]
+__all__ = ["Format", "chosen_format", "pipe", "write", "write_file", "write_paths"]
 
 TERMINAL_ROWS = 500
 """The most rows a table shows on a terminal when no --limit was given."""
+
+
+F = TypeVar("F", bound=StrEnum)
 
 
 class Format(StrEnum):
@@ -33,6 +36,20 @@ class Format(StrEnum):
     JSONL = "jsonl"
     PARQUET = "parquet"
     PATHS = "paths"
+
+
+def chosen_format(kind: type[F], given: F | None, output: Path | None) -> F:
+    """The format asked for, else the one that the file's name ends in, else a table."""
+    if given is not None:
+        if output is not None and given == "table":
+            raise typer.BadParameter("a table is for the screen; choose another --format for a file")
+        return given
+    if output is None:
+        return kind("table")
+    suffix = output.suffix.lower().removeprefix(".")
+    if suffix != "table" and suffix in [member.value for member in kind]:
+        return kind(suffix)
+    raise typer.BadParameter(f"{output}: name the format with --format; the file's name does not tell")
 
 
 def write(
@@ -54,7 +71,7 @@ def write(
 
 def write_file(result: Rows, chosen: Format, output: Path) -> int:
     """Write a result to a file, which appears when it is complete; returns the number of rows."""
-    from colonnade.engine.formats import output_file
+    from colonnade.engine.output_file import output_file
 
     with output_file(output) as sink:
         return _write_stream(result, chosen, sink, terminal=False)
@@ -103,7 +120,9 @@ def write_paths(store: Store, result: Rows, output: Path | None, *, null: bool) 
 
     roots = {root.name: root.path for root in store.settings.roots}
     if output is not None:
-        with formats.output_file(output) as sink:
+        from colonnade.engine.output_file import output_file
+
+        with output_file(output) as sink:
             _, broken, unknown = formats.write_paths(result, roots, sink, null=null)
     else:
         clean = safe if sys.stdout.isatty() else None

@@ -37,7 +37,7 @@ def export(
     Example: colonnade calibration export --output fits.csv
     """
     from colonnade.engine.calibration_store import list_fits
-    from colonnade.engine.formats import output_file
+    from colonnade.engine.output_file import output_file
 
     chosen = format_ or (output.suffix[1:].lower() if output else "json")
     if chosen not in ("json", "csv"):

@@ -204,9 +204,9 @@ def export_labels(
 
     Example: colonnade labels export earth --output earth.csv
     """
-    from colonnade.engine.formats import output_file
     from colonnade.engine.label_export import FORMATS, render_labels
     from colonnade.engine.labels import export_labels as run
+    from colonnade.engine.output_file import output_file
 
     chosen = format_ or (output.suffix[1:].lower() if output else "csv")
     if chosen not in FORMATS:

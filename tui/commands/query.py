@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from colonnade.tui.console import AtOption, StoreOption, emit, open_store, say
-from colonnade.tui.results import Format, pipe, write, write_file, write_paths
+from colonnade.tui.results import Format, chosen_format, pipe, write, write_file, write_paths
 
 if TYPE_CHECKING:
     from colonnade.engine.result import QueryResult
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 MAX_STDIN = 4_000_000
-F = TypeVar("F", bound=StrEnum)
 
 
 class SqlFormat(StrEnum):
@@ -105,7 +105,7 @@ def query(
         raise typer.BadParameter("--columns has no meaning with --count or --format paths")
     if count and (output or format_ or sort):
         raise typer.BadParameter("--count prints one number; leave --output, --format and --sort out")
-    chosen = _format(Format, format_, output)
+    chosen = chosen_format(Format, format_, output)
     opened = open_store(store)
     if expression is None:
         _list_saved(opened, chosen, output)
@@ -163,7 +163,9 @@ def sql(
     """
     from colonnade.engine.console import run_sql
 
-    chosen = _format(SqlFormat, format_, output)
+    chosen = chosen_format(SqlFormat, format_, output)
+    if time_limit is not None and not math.isfinite(time_limit):
+        raise typer.BadParameter("a number of seconds", param_hint="--time-limit")
     text = _stdin() if statement == "-" else statement
     opened = open_store(store)
     snapshot = opened.snapshot(at)
@@ -204,7 +206,7 @@ def export(
 
     if format_ is None and not destination.suffix:
         format_ = ExportFormat.PARQUET
-    chosen = Format(_format(ExportFormat, format_, destination))
+    chosen = Format(chosen_format(ExportFormat, format_, destination))
     opened = open_store(store)
     snapshot = opened.snapshot(at)
     names = columns.split(",") if columns else None
@@ -262,20 +264,6 @@ def _wide_codes(store: Store, snapshot: Snapshot, at: int | None) -> list[str]:
     """The columns of the wide table: the vocabulary's attributes in its order, then orphans."""
     known = store.vocabulary(None if at is None else snapshot).codes
     return [*known, *(code for code in snapshot.partitions("scores") if code not in known)]
-
-
-def _format(kind: type[F], given: F | None, output: Path | None) -> F:
-    """The format asked for, else the one that the file's name ends in, else a table."""
-    if given is not None:
-        if output is not None and given == "table":
-            raise typer.BadParameter("a table is for the screen; choose another --format for a file")
-        return given
-    if output is None:
-        return kind("table")
-    suffix = output.suffix.lower().removeprefix(".")
-    if suffix != "table" and suffix in [member.value for member in kind]:
-        return kind(suffix)
-    raise typer.BadParameter(f"{output}: name the format with --format; the file's name does not tell")
 
 
 def _stdin() -> str:

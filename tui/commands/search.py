@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colonnade.tui.console import AtOption, StoreOption, open_store
-from colonnade.tui.results import Format, pipe, write, write_paths
+from colonnade.tui.results import Format, chosen_format, pipe, write, write_paths
 
 if TYPE_CHECKING:
     from colonnade.engine.search import Hit
@@ -31,7 +31,15 @@ class SearchFormat(StrEnum):
     PATHS = "paths"
 
 
-FormatOption = Annotated[SearchFormat, typer.Option("--format", "-f", help="How to write them.")]
+FormatOption = Annotated[
+    SearchFormat | None,
+    typer.Option(
+        "--format",
+        "-f",
+        show_default=False,
+        help="How to write them; by default as the file's name says, or a table.",
+    ),
+]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
 ]
@@ -42,7 +50,7 @@ def search(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for, in words.")],
     store: StoreOption = None,
     limit: LimitOption = 20,
-    format_: FormatOption = SearchFormat.TABLE,
+    format_: FormatOption = None,
     output: OutputOption = None,
     null: NullOption = False,
     at: AtOption = None,
@@ -55,8 +63,9 @@ def search(
 
     if not text.strip() or len(text) > 2000:
         raise typer.BadParameter("the words to look for must be 1 to 2,000 characters", param_hint="TEXT")
+    chosen = _checked_format(format_, output, null=null)
     opened = open_store(store)
-    _write(opened, search_text(opened, opened.snapshot(at), text.strip(), limit), format_, output, null=null)
+    _write(opened, search_text(opened, opened.snapshot(at), text.strip(), limit), chosen, output, null=null)
 
 
 def similar(
@@ -65,7 +74,7 @@ def similar(
     ],
     store: StoreOption = None,
     limit: LimitOption = 20,
-    format_: FormatOption = SearchFormat.TABLE,
+    format_: FormatOption = None,
     output: OutputOption = None,
     null: NullOption = False,
     at: AtOption = None,
@@ -78,6 +87,7 @@ def similar(
     from colonnade.engine.lookup import find_image
     from colonnade.engine.search import active_model, embedding_of, nearest_images, similar_to_file
 
+    chosen = _checked_format(format_, output, null=null)
     opened = open_store(store)
     snapshot = opened.snapshot(at)
     model = active_model(opened)
@@ -95,7 +105,14 @@ def similar(
             why = f": {row.error}" if row.error else "; `colonnade sync` embeds it"
             raise InputError(f"{row.path}: has no embedding of {model.key}{why}")
         vector = stored
-    _write(opened, nearest_images(snapshot, model, vector, limit, without=own), format_, output, null=null)
+    _write(opened, nearest_images(snapshot, model, vector, limit, without=own), chosen, output, null=null)
+
+
+def _checked_format(format_: SearchFormat | None, output: Path | None, *, null: bool) -> SearchFormat:
+    chosen = chosen_format(SearchFormat, format_, output)
+    if null and chosen is not SearchFormat.PATHS:
+        raise typer.BadParameter("--null goes with --format paths")
+    return chosen
 
 
 def _write(
@@ -103,8 +120,6 @@ def _write(
 ) -> None:
     from colonnade.engine.formats import PATH_COLUMNS, Listing
 
-    if null and chosen is not SearchFormat.PATHS:
-        raise typer.BadParameter("--null goes with --format paths")
     with pipe():
         if chosen is SearchFormat.PATHS:
             paths = [(hit.root, hit.path, hit.path_bytes) for hit in hits]

@@ -202,6 +202,8 @@ def restore(
             f"{done.labels_left:,} of people's answers are not in it; bring them back with "
             f"`colonnade labels export --at {done.before} --output FILE` and `labels import FILE`"
         )
+    if done.vocabulary_kept:
+        say(f"no snapshot had vocabulary.yaml as it was: it is kept as {done.vocabulary_kept}")
     if done.vocabulary_differs:
         say(
             f"vocabulary.yaml is not the one of snapshot {number}: `colonnade plan` says what that makes stale; "
