@@ -11,16 +11,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import remove_rows
 from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.freshness import inputs_digest
+from colonnade.engine.provenance import read_definitions
 from colonnade.engine.snapshots import DataFile, Snapshot, list_snapshots, open_snapshot
 from colonnade.engine.stage import Stage, conflict_retries, open_stage, retrying
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files, read_footer
+from colonnade.engine.tables import id_digest, read_files, read_footer
 from colonnade.engine.vocabulary import nearest
+from colonnade.engine.vocabulary_fields import is_code
 
 __all__ = ["Forgotten", "drop", "forget", "missing_images"]
 
@@ -125,6 +129,8 @@ def forget(
 ) -> Forgotten:
     """Remove images that are missing, and everything stored of them, in one commit.
 
+    Derived scores that were fresh stay so: their rows of the other images are what would be made now.
+
     Args:
         ids: int64 [n], as `missing_images` gave them; those that are back by now are left alone.
         progress: called with (cells looked at, cells in all).
@@ -135,11 +141,15 @@ def forget(
         if not len(gone):
             return Forgotten()
         cells = _cells(snapshot, {int(shard) for shard in np.unique(gone >> SHARD_BITS)})
+        inputs = _inputs_then(snapshot, cells, gone)
         removed: dict[str, int] = {}
         try:
             with open_stage(store.path, command="forget", say=on_conflict) as stage:
-                for index, files in enumerate(cells.values()):
-                    count = remove_rows(stage, files, gone)
+                for index, (cell, files) in enumerate(cells.items()):
+                    if cell in inputs:
+                        count = _remove_derived(stage, files, gone, inputs[cell])
+                    else:
+                        count = remove_rows(stage, files, gone)
                     if count:
                         removed[files[0].table] = removed.get(files[0].table, 0) + count
                     if progress:
@@ -153,7 +163,8 @@ def forget(
     raise AssertionError("unreachable")
 
 
-Cells = dict[tuple[str, str | None, int], tuple[DataFile, ...]]
+Cell = tuple[str, str | None, int]
+Cells = dict[Cell, tuple[DataFile, ...]]
 
 
 def _cells(snapshot: Snapshot, shards: set[int]) -> Cells:
@@ -164,6 +175,58 @@ def _cells(snapshot: Snapshot, shards: set[int]) -> Cells:
                 key = table, file.partition, file.shard
                 cells[key] = (*cells.get(key, ()), file)
     return cells
+
+
+def _inputs_then(snapshot: Snapshot, cells: Cells, gone: np.ndarray) -> dict[Cell, str]:
+    """The digest of what its inputs will have, of each derived cell that was made from what they have now.
+
+    A cell that was made from anything else is not in it: without a digest, it stays stale.
+    """
+    known = read_definitions(snapshot)
+    held: dict[Cell, tuple[tuple[int, int], tuple[int, int]]] = {}
+    then: dict[Cell, str] = {}
+    for cell, files in cells.items():
+        table, _, shard = cell
+        if table != "scores" or len(files) > 1:
+            continue
+        footer = read_footer(files[0])
+        # Of the rule that it was made by: the vocabulary's may be another by now.
+        codes = known.get(footer.definition or "", {}).get("inputs")
+        if footer.inputs is None or not isinstance(codes, dict) or not all(map(is_code, codes)):
+            continue
+        sources = {code: (table, code, shard) for code in codes}
+        for source in sources.values():
+            if source not in held:
+                held[source] = _now_and_then(cells.get(source, ()), gone)
+        if footer.inputs == inputs_digest({code: held[source][0] for code, source in sources.items()}):
+            then[cell] = inputs_digest({code: held[source][1] for code, source in sources.items()})
+    return then
+
+
+def _now_and_then(files: Sequence[DataFile], gone: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and id digest of a cell, as `inputs_digest` takes them: with the images that go, and without."""
+    if not files:
+        return (0, 0), (0, 0)
+    footers = [read_footer(file) for file in files]
+    rows, digest = sum(footer.rows for footer in footers), sum(footer.id_digest for footer in footers)
+    ids = read_files(files, ["image_id"])["image_id"].to_numpy()
+    lost = ids[np.isin(ids, gone)]
+    return (rows, digest % 2**64), (rows - len(lost), (digest - id_digest(lost)) % 2**64)
+
+
+def _remove_derived(stage: Stage, cell: Sequence[DataFile], gone: np.ndarray, inputs: str) -> int:
+    """Stage a derived cell's removal of rows and its new digest of inputs; returns how many rows it loses.
+
+    It may lose none where its inputs do: then the digest alone is new.
+    """
+    data = read_files(cell)
+    lost = np.isin(data["image_id"].to_numpy(), gone)
+    count = int(np.count_nonzero(lost))
+    if count or read_footer(cell[0]).inputs != inputs:
+        file = cell[0]
+        rows = data.filter(pa.array(~lost))
+        stage.replace(file.table, file.partition, file.shard, rows, read=cell, inputs=inputs)
+    return count
 
 
 def _require_unchanged(seen: Cells, live: Snapshot, stage: Stage) -> None:

@@ -579,6 +579,20 @@ def test_forget_of_inputs_that_alone_have_the_rows(store: Store) -> None:
     assert_sound(store)
 
 
+@pytest.mark.parametrize(
+    "text", ['{"kind": "derived", "inputs": {"\\ud800": "a"}}', '{"inputs": [1]}', "{", "[]"]
+)
+def test_forget_where_a_definition_is_damaged(store: Store, text: str) -> None:
+    files = store.snapshot().files("definitions")
+    data = [row | {"json": text} for row in read_files(files).to_pylist()]
+    with open_stage(store.path, command="derive") as stage:
+        stage.replace("definitions", None, 0, rows("definitions", data), read=files)
+        stage.commit()
+    mark_missing(store, [5])
+    assert forget(store, missing_images(store)).rows["scores"] == 3
+    assert derived_stale(store) == {"both"}
+
+
 def test_forget_beside_a_change_of_an_input(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An input that gains rows meanwhile makes the derived scores stale, and they are not called fresh."""
     mark_missing(store, [2])
