@@ -70,7 +70,7 @@ def import_embeddings(
     """Store the vectors of a Parquet file (column `embedding`) as those of model `key`, in one commit.
 
     Each row becomes an image in state `ok` and source `import`, named by the id or path column verbatim; a row that
-    names an image of the store gives it its vector.
+    names an image of the store, by its path in its root or the whole one, gives it its vector.
 
     Args:
         file: images; None to import only `text` or `background`.
@@ -80,7 +80,8 @@ def import_embeddings(
         on_conflict: called with one line when the store changed meanwhile and the work is retried.
 
     Raises:
-        InputError: a file is wrong, or does not fit the vectors that the store has of this model.
+        InputError: a file is wrong, names an image by a path that several have, or does not fit the vectors that the
+            store has of this model.
     """
     if id_column and path_column:
         raise InputError("--id and --path exclude each other: one column names the images")
@@ -157,7 +158,7 @@ def store_vectors(
     images: VectorSource | None = None,
     prompts: VectorSource | None = None,
     background: VectorSource | None = None,
-    resolve: Resolve = match_paths,
+    resolve: Resolve | None = None,
     on_conflict: Callable[[str], None] | None = None,
 ) -> Imported:
     """Commit vectors of images and prompts at once, then put the model into the settings.
@@ -165,11 +166,14 @@ def store_vectors(
     The first vectors of a store make their model the active one.
 
     Args:
-        resolve: finds the images that the names mean.
+        resolve: finds the images that the names mean; by default `match_paths`.
 
     Raises:
-        InputError: a vector is wrong; nothing was stored.
+        InputError: a vector is wrong, or a name means several images; nothing was stored.
     """
+    if resolve is None:
+        file = images.path if images is not None else Path("vectors")
+        resolve = partial(match_paths, settings=store.settings, file=file)
     texts = {
         kind: dict(zip(source.names, collect(source), strict=True))
         for kind, source in ((ATTRIBUTE, prompts), (BACKGROUND, background))

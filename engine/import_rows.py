@@ -6,8 +6,12 @@ usual case: all new) take the memory of one shard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +19,19 @@ import pyarrow.compute as pc
 
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.embedding_rows import add_vectors
-from colonnade.engine.errors import ConflictError
-from colonnade.engine.images import uuid_of
+from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.images import one_line, uuid_of
 from colonnade.engine.import_files import VectorSource
-from colonnade.engine.lookup import without_displaced
-from colonnade.engine.settings import Model
+from colonnade.engine.lookup import shown_path, without_displaced
+from colonnade.engine.pending import image_path
+from colonnade.engine.settings import Model, Settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
 from colonnade.engine.tables import SCHEMAS, read_embeddings, read_table
 
 __all__ = ["Counts", "Matches", "Resolve", "match_paths", "stage_images"]
+
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +58,119 @@ class Counts:
     unchanged: int = 0
 
 
-def match_paths(snapshot: Snapshot, names: Sequence[str]) -> Matches:
-    """Names are paths: an imported row comes before a file of the same path; an ambiguous path names no image."""
-    data = read_table("images", snapshot.files("images"), ["image_id", "root", "path", "source", "state"])
-    wanted = set(names)
-    imported: dict[str, int] = {}
-    files: dict[str, int | None] = {}
-    named = data.filter(pc.is_in(data["path"], pa.array(list(wanted), pa.string())))
-    for row in without_displaced(named.to_pylist()):
-        path, image_id = row["path"], row["image_id"]
-        if row["source"] == "import":
-            imported[path] = image_id
-        else:
-            files[path] = None if path in files else image_id
-    known = [(imported.get(name, files.get(name))) for name in names]
-    rows = [row for row, image_id in enumerate(known) if image_id is not None]
-    return Matches(np.array(rows, np.int64), np.array([known[row] for row in rows], np.int64))
+def match_paths(
+    snapshot: Snapshot,
+    names: Sequence[str],
+    *,
+    settings: Settings | None = None,
+    file: Path = Path("vectors"),
+) -> Matches:
+    """Names are paths in a root, or whole ones: an imported row comes before a file of the same path in its root.
+
+    A whole path is the file's, whatever was imported under that name. Of images that share root and path, the one that
+    is there is meant.
+
+    Args:
+        settings: where the roots are; None to know no whole paths.
+        file: where the names come from, for messages.
+
+    Raises:
+        InputError: a path that several images have, or two rows that mean one image.
+    """
+    wanted = pa.array(names, pa.string())
+    last = {name.rpartition("/")[2] for name in names if name.startswith("/")} if settings else set()
+    columns = ["image_id", "root", "path", "source", "state", *(["path_bytes"] if last else [])]
+    data = read_table("images", snapshot.files("images"), columns)
+    ids = np.full(len(names), -1, np.int64)
+    unclear = [_meant(data, pc.index_in(data["path"], wanted), ids)]
+    if settings and last:
+        unclear.append(_meant(data, pc.index_in(_whole_paths(data, settings, last), wanted), ids))
+    if several := min((found for found in unclear if found), key=itemgetter(0), default=None):
+        row, images = several
+        raise InputError(f"{file}: row {row + 1}: {names[row][:200]!r}: {_several(images)}")
+    rows = np.flatnonzero(ids >= 0)
+    known = ids[rows]
+    order = np.argsort(known, kind="stable")
+    again = np.flatnonzero(np.diff(known[order]) == 0)
+    if len(again):
+        first, second = rows[order[again[0]]], rows[order[again[0] + 1]]
+        raise InputError(
+            f"{file}: row {second + 1}: {names[second][:200]!r} is the image of row {first + 1} too, "
+            f"{names[first][:200]!r}; keep one of them"
+        )
+    return Matches(rows, known)
+
+
+def _meant(
+    data: pa.Table, targets: pa.ChunkedArray, ids: np.ndarray
+) -> tuple[int, list[dict[str, Any]]] | None:
+    """Put the image that each row means into `ids`; returns the first row that means several, with them.
+
+    Args:
+        targets: int32, of each image the row that names it, or null.
+    """
+    numbers = targets.fill_null(-1).to_numpy()
+    places = np.flatnonzero(numbers >= 0)
+    places = places[np.argsort(numbers[places], kind="stable")]
+    rows = numbers[places]
+    several = np.bincount(rows, minlength=len(ids))[rows] > 1
+    ids[rows[~several]] = data["image_id"].to_numpy()[places[~several]]
+    for row, pairs in groupby(_rows_at(data, places[several], rows[several]), key=itemgetter(0)):
+        meant = without_displaced([image for _, image in pairs])
+        meant = [image for image in meant if image["source"] == "import"][-1:] or meant
+        if len(meant) > 1:
+            return row, meant
+        ids[row] = meant[0]["image_id"]
+    return None
+
+
+def _rows_at(data: pa.Table, places: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+    for start in range(0, len(places), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        yield from zip(rows[block].tolist(), data.take(pa.array(places[block])).to_pylist(), strict=True)
+
+
+def _whole_paths(data: pa.Table, settings: Settings, last: set[str]) -> pa.ChunkedArray:
+    """Where the file of each image is, as text; null for those that no path ending in a name of `last` can mean."""
+    chunks = []
+    for start in range(0, data.num_rows, _BLOCK):
+        block = data.slice(start, _BLOCK)
+        chunks.append(
+            pa.array(
+                [
+                    _whole_path(settings, root, path, raw)
+                    if root is not None and (raw is not None or path.rpartition("/")[2] in last)
+                    else None
+                    for root, path, raw in zip(
+                        *(block[name].to_pylist() for name in ("root", "path", "path_bytes")), strict=True
+                    )
+                ],
+                pa.string(),
+            )
+        )
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _whole_path(settings: Settings, root: str, path: str, raw: bytes | None) -> str | None:
+    """A name that is not UTF-8 goes by its printable stand-in, for no text can hold its bytes."""
+    for each in (raw, None):
+        file = str(image_path(settings, root, path, each) or "")
+        if file.isascii() or file == file.encode("utf-8", "replace").decode():
+            return file or None
+    return None
+
+
+def _several(images: Sequence[Mapping[str, Any]]) -> str:
+    """Why a row is refused, on one line."""
+    some = ", ".join(
+        f"{one_line(shown_path(image['root'], image['path']))} (id {image['image_id']}"
+        f"{', missing' if image['state'] == 'missing' else ''})"
+        for image in images[:3]
+    )
+    more = ", ..." if len(images) > 3 else ""
+    alike = len({(image["root"], image["path"]) for image in images}) < len(images)
+    remedy = "`forget` those that are missing" if alike else "give the whole path"
+    return f"{len(images)} images have this path: {some}{more}; {remedy}"
 
 
 def stage_images(

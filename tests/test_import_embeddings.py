@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from collections_on_disk import make_store, scan, write_image
 from query_stores import image
 from vector_files import (
     PROMPTS,
+    VOCABULARY,
     add_files,
     image_file,
     new_store,
@@ -21,14 +24,19 @@ from vector_files import (
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, InputError, ModelError
+from colonnade.engine.formats import PATH_COLUMNS, write_paths
 from colonnade.engine.import_embeddings import Imported, import_embeddings, import_vectors
 from colonnade.engine.prompts import BACKGROUND, prompt_vectors, require_prompts, store_prompts
+from colonnade.engine.query import run_query
+from colonnade.engine.registry import add_root
 from colonnade.engine.settings import Model
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
+from colonnade.engine.vector_columns import vectors_of
 
+MODEL = Model("m", "", 8, 100.0)
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -120,12 +128,106 @@ def test_a_name_that_is_a_file_of_the_store_gives_it_its_vector(store: Store) ->
     assert sorted(stored_vectors(store, "m")) == sorted(NAMES)
 
 
-def test_an_ambiguous_path_names_no_file(store: Store) -> None:
-    add_files(store, image(0, path="a.jpg", root="one"), image(1, path="a.jpg", root="two"))
-    import_vectors(store, Model("m", "", 8, 100.0), ["a.jpg"], vectors(1))
-    ids = read_files(store.snapshot().files("embeddings", "m"), ["image_id"])["image_id"].to_pylist()
-    assert len(ids) == 1
-    assert ids[0] not in (0, 1)
+def two_roots(tmp_path: Path) -> Store:
+    """A store over two folders that have an `x.png` each: `one/x.png` has id 0, `two/x.png` id 1."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    store = Store.create(tmp_path / "s", vocabulary=VOCABULARY, model="hash", roots=folders)
+    add_files(store, image(0, path="x.png", root="one"), image(1, path="x.png", root="two"))
+    return store
+
+
+def stored_ids(store: Store) -> dict[int, np.ndarray]:
+    """Image id -> vector of the model `m`."""
+    data = read_files(store.snapshot().files("embeddings", "m"))
+    return dict(zip(data["image_id"].to_pylist(), vectors_of(data["embedding"]), strict=True))
+
+
+def test_a_path_that_several_images_have_is_refused(tmp_path: Path) -> None:
+    store = two_roots(tmp_path)
+    before = store.snapshot().number
+    file = image_file(tmp_path / "i.parquet", ["new.png", "x.png"], vectors(2))
+    with pytest.raises(InputError) as caught:
+        import_embeddings(store, file, key="m", logit_scale=1, path_column="path")
+    text = str(caught.value)
+    assert text.startswith(
+        f"{file}: row 2: 'x.png': 2 images have this path: one/x.png (id 0), two/x.png (id 1)"
+    )
+    assert text.endswith("give the whole path")
+    assert "\n" not in text
+    assert store.snapshot().number == before
+    assert store.settings.models == ()
+    assert list((store.path / "_stage").iterdir()) == []
+
+
+def test_whole_paths_tell_images_of_one_path_apart(tmp_path: Path) -> None:
+    store = two_roots(tmp_path)
+    block = vectors(2)
+    done = import_vectors(store, MODEL, [str(tmp_path / name / "x.png") for name in ("two", "one")], block)
+    assert (done.new, done.updated) == (0, 2)
+    stored = stored_ids(store)
+    assert np.array_equal(stored[1], block[0])
+    assert np.array_equal(stored[0], block[1])
+
+
+def test_whole_paths_as_a_query_prints_them(tmp_path: Path) -> None:
+    names = (b"a.jpg", "é/b c.jpg".encode(), b"like\\xe9.jpg")
+    store = make_store(tmp_path, images=1)
+    photos = store.settings.roots[0].path
+    for seed, name in enumerate(names):
+        write_image(photos / name.decode(), 10 + seed)
+    scan(store)
+    sink = BytesIO()
+    files = run_query(store.snapshot(), "source = 'file'", [], columns=PATH_COLUMNS)
+    write_paths(files, {root.name: root.path for root in store.settings.roots}, sink)
+    printed = sink.getvalue().decode().splitlines()
+    assert len(printed) == 4
+    done = import_vectors(store, MODEL, [*printed, str(photos / "none.jpg")], vectors(5))
+    assert (done.new, done.updated) == (1, 4)
+    done = import_vectors(store, MODEL, ["000.jpg", "a.jpg", str(photos / "none.jpg")], vectors(3, seed=4))
+    assert (done.new, done.updated) == (0, 3)
+
+
+def test_an_imported_row_comes_before_files_of_its_path_but_not_of_a_whole_path(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "s")
+    whole = str(tmp_path / "one" / "x.png")
+    import_vectors(store, MODEL, ["x.png", whole], vectors(2))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        add_root(store, tmp_path / name)
+    add_files(store, image(2, path="x.png", root="one"), image(3, path="x.png", root="two"))
+    done = import_vectors(store, MODEL, ["x.png", whole], vectors(2))
+    assert (done.new, done.updated, done.unchanged) == (0, 1, 1)
+    assert sorted(stored_ids(store)) == [0, 1, 2]
+
+
+def test_of_images_that_share_root_and_path_the_one_that_is_there_is_meant(tmp_path: Path) -> None:
+    store = two_roots(tmp_path)
+    add_files(
+        store,
+        image(2, path="x.png", root="one", state="missing"),
+        image(3, path="y.png", root="one", state="missing"),
+        image(4, path="y.png", root="one"),
+        image(5, path="z.png", root="one", state="missing"),
+        image(6, path="z.png", root="one", state="missing"),
+        image(7, path="w.png", root="one", state="missing"),
+    )
+    import_vectors(store, MODEL, [str(tmp_path / "one" / "x.png"), "y.png", "w.png"], vectors(3))
+    assert sorted(stored_ids(store)) == [0, 4, 7]
+    for name in ("z.png", str(tmp_path / "one" / "z.png")):
+        with pytest.raises(InputError, match=r"row 1: .*2 images .*\(id 5, missing\).*`forget`"):
+            import_vectors(store, MODEL, [name], vectors(1))
+
+
+def test_two_rows_of_one_image_are_refused(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "s")
+    (tmp_path / "one").mkdir()
+    add_root(store, tmp_path / "one")
+    add_files(store, image(0, path="x.png", root="one"))
+    with pytest.raises(InputError, match=r"row 3: 'x\.png' is the image of row 1 too"):
+        import_vectors(store, MODEL, [str(tmp_path / "one" / "x.png"), "n.png", "x.png"], vectors(3))
+    assert store.snapshot().partitions("embeddings") == ()
 
 
 def test_bare_and_named_uuids_are_recorded(store: Store) -> None:

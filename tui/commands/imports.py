@@ -52,7 +52,8 @@ def import_embeddings(
         str | None, typer.Option("--id", metavar="COLUMN", help="The column that names the images.")
     ] = None,
     path_column: Annotated[
-        str | None, typer.Option("--path", metavar="COLUMN", help="The same, where it holds paths.")
+        str | None,
+        typer.Option("--path", metavar="COLUMN", help="The same, where it holds paths: in a root, or whole."),
     ] = None,
     text: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts: columns `prompt` and `embedding`.")
@@ -65,8 +66,9 @@ def import_embeddings(
     """Store image vectors, and with --text and --background those of prompts, from Parquet files.
 
     Images need no file here: a row becomes an image named by --id or --path verbatim, unless an image of the store has
-    that path. Importing again changes what has changed. FILE may be left out to bring prompts alone; the scale, too,
-    for a model that is known here.
+    that path, in its root or as a whole path (as `colonnade query --format paths` gives it). A path that several roots
+    have must be whole. Importing again changes what has changed. FILE may be left out to bring prompts alone; the
+    scale, too, for a model that is known here.
 
     Example: colonnade import embeddings vectors.parquet --model clip-b32 --logit-scale 100 --text prompts.parquet
     """
