@@ -21,7 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colonnade.engine import shrink
-from colonnade.engine.facts import HEAD_BYTES, MAX_PIXELS, NEEDS_EXTRA, PILLOW_LOCK, sniff_format
+from colonnade.engine.facts import (
+    HEAD_BYTES,
+    MAX_PIXELS,
+    NEEDS_EXTRA,
+    PILLOW_LOCK,
+    content_digest,
+    sniff_format,
+)
 from colonnade.engine.geometry import Geometry, geometry
 from colonnade.engine.images import mtime_us_of, one_line, reason_of
 from colonnade.engine.modes import in_bands, to_rgb
@@ -80,18 +87,20 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     draft: bool = True,
     version: Version | None = None,
+    content: str | None = None,
 ) -> Pixels:
     """The picture in a file (or in its bytes) as uint8 [height, width, 3], as the model takes it.
 
     Of several frames the first. Transparent parts show the model's mean colour, which is neutral to it.
     `draft=False` decodes JPEGs at full size. Raises DecodeError with the reason; never returns a part of a
-    picture, nor one of another version of the file than `version`. A file that Pillow cannot stop working on
+    picture, nor one of another version of the file than `version`, or of other bytes than `content` is the
+    digest of. A file that Pillow cannot stop working on
     is the caller's to time out.
     """
     from PIL import Image
 
     try:
-        with _quiet(), _opened(source, version) as file, _identified(file) as image:
+        with _quiet(), _opened(source, version, content) as file, _identified(file) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise DecodeError(f"{width} x {height} pixels is over the limit of {max_pixels} pixels")
@@ -99,7 +108,7 @@ def decode(
             if draft and image.format in ("JPEG", "MPO"):
                 scale = shrink.draft(image, preprocessing)
             _require_memory(image)
-            image.load()
+            _load(image)
             if scale == 1:
                 width, height = image.size  # Pillow turns a TIFF while it loads it
             turn = _turn(image)
@@ -128,6 +137,27 @@ def decode(
         raise DecodeError(one_line(str(error)) or type(error).__name__) from error
     except Exception as error:  # a hostile file makes Pillow's plugins raise almost anything
         raise DecodeError(one_line(str(error)) or type(error).__name__) from error
+
+
+def _load(image: Image.Image) -> None:
+    if image.format == "TIFF":  # Pillow looks at its own limit once more
+        with _without_pillow_s_limit():
+            image.load()
+    else:
+        image.load()
+
+
+@contextmanager
+def _without_pillow_s_limit() -> Iterator[None]:
+    """Pillow's limit is of the whole process, and another than ours, which holds by now."""
+    from PIL import Image
+
+    with PILLOW_LOCK:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _fit(
@@ -207,7 +237,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: Path | bytes, version: Version | None) -> Iterator[IO[bytes]]:
+def _opened(source: Path | bytes, version: Version | None, content: str | None) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes):
         yield BytesIO(source)
         return
@@ -221,6 +251,12 @@ def _opened(source: Path | bytes, version: Version | None) -> Iterator[IO[bytes]
         raise DecodeError("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         _require(file, version)
+        if content is not None and content_digest(file) != content:
+            # A copy that keeps the time, onto a file of the same size: no scan can see that.
+            raise DecodeError(
+                "holds other bytes than were scanned, though its size and time are the same", "file"
+            )
+        file.seek(0)
         try:
             yield file
         finally:  # what was being written to while it was read may have failed for that
@@ -254,12 +290,8 @@ def _identified(file: IO[bytes]) -> Iterator[Image.Image]:
         pillow_heif.register_heif_opener()
         formats = (*FORMATS, "HEIF")
     try:
-        with PILLOW_LOCK:  # its own limit is of the whole process, and another than ours
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file, formats=formats)
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
+        with _without_pillow_s_limit():
+            image = Image.open(file, formats=formats)
     except UnidentifiedImageError as error:
         raise DecodeError("not an image in a known format") from error
     with image:

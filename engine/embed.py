@@ -32,6 +32,7 @@ __all__ = ["EmbedOutcome", "embed"]
 
 COMMIT_IMAGES = 4096
 COMMIT_SECONDS = 30.0
+_File = tuple[int, Path, Version | None, str | None]
 AGAIN = "; run `colonnade embed --force` to try again"
 """In the error of an image on which the decoder failed for a reason that may pass. No sync tries it by itself."""
 
@@ -241,7 +242,7 @@ class _Run:
         shared = vectors_of_content(self.store.snapshot(), self.model, wanted)
         return [i for i in ids if i not in shared], shared
 
-    def _files(self, ids: Sequence[int], limit: int | None) -> Iterator[tuple[int, Path, Version | None]]:
+    def _files(self, ids: Sequence[int], limit: int | None) -> Iterator[_File]:
         """Those of `ids` whose file is as it was scanned; the others are put aside. Runs in another thread."""
         settings = self.store.settings
         for image_id in ids:
@@ -253,7 +254,8 @@ class _Run:
                 self.left.append(image_id)
             else:
                 self.given += 1
-                yield image_id, path, self.pending.versions[self.row_of[image_id]]
+                row = self.row_of[image_id]
+                yield image_id, path, self.pending.versions[row], self.pending.hashes[row]
 
     def _failures(self, finished: EmbeddedBatch) -> list[tuple[int, str]]:
         """The failures of a batch as they are to be stored, with those of its images' copies.

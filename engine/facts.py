@@ -30,6 +30,7 @@ __all__ = [
     "MAX_PIXELS",
     "NEEDS_EXTRA",
     "ImageFacts",
+    "content_digest",
     "hash_file",
     "read_facts",
     "sniff_format",
@@ -120,7 +121,7 @@ def read_facts(path: str | Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         try:
             if status.st_size > MAX_FILE_BYTES:
                 raise _Refused(f"{status.st_size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
-            facts = replace(facts, content_hash=_hash(stream))
+            facts = replace(facts, content_hash=content_digest(stream))
             stream.seek(0)
             return _with_header(facts, stream, max_pixels)
         except _Refused as refusal:
@@ -133,7 +134,7 @@ def hash_file(path: str | Path) -> str | None:
     """The content hash alone; None where the file cannot be read."""
     try:
         with _open_regular(path) as stream:
-            return _hash(stream)
+            return content_digest(stream)
     except (OSError, _Refused):
         return None
 
@@ -160,7 +161,8 @@ def _open_regular(path: str | Path) -> BufferedReader:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb")
 
 
-def _hash(stream: BufferedReader) -> str:
+def content_digest(stream: BufferedReader) -> str:
+    """What identifies the content of a file: 32 hex digits of the bytes that are left in the stream."""
     return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 

@@ -62,6 +62,8 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     data = read_table("images", snapshot.files("images"), _COLUMNS)
     settings = store.settings
     typed, name = name, name_of(os.fsencode(name))[0]
+    # As typed, or copied from a screen, which shows bytes that are no text as the table holds them.
+    names = [name] if typed != typed.encode("utf-8", "replace").decode() else [name, typed]
     matches = None
     if name.startswith("id:") and name[3:].isdecimal():
         matches = data.filter(pc.equal(data["image_id"], int(name[3:21])))
@@ -71,7 +73,7 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     if matches is None or not matches.num_rows:
         matches = data.filter(
             pc.or_kleene(
-                pc.is_in(data["path"], pa.array(dict.fromkeys((name, typed)))),
+                pc.is_in(data["path"], pa.array(names)),
                 pc.equal(data["uuid"], name.lower()),
             )
         )

@@ -30,7 +30,8 @@ BATCH_SIZE = 64
 _BATCHES_AHEAD = 4
 _BYTES_AHEAD = 512 << 20
 
-_Item = tuple[int, Path, Version | None]
+_Item = tuple[int, Path, Version | None, str | None]
+_Given = tuple[int, Path] | tuple[int, Path, Version | None] | _Item
 _Picture = NDArray[np.uint8] | DecodeError
 
 
@@ -50,7 +51,7 @@ class EmbeddedBatch:
 
 def embed_files(
     embedder: Embedder,
-    items: Iterable[tuple[int, Path] | tuple[int, Path, Version | None]],
+    items: Iterable[_Given],
     *,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
@@ -59,7 +60,8 @@ def embed_files(
 ) -> Generator[EmbeddedBatch, None, None]:
     """Embed image files, given as (id, path); batches come as they are finished.
 
-    With a third part, the file's version, a file of another version is a failure: its picture is another.
+    With a third part, the file's version, and a fourth, its content's digest, another file in its place is a
+    failure: its picture is another.
 
     Closing the iterator (or an exception on its way) kills the worker processes; they hold nothing.
 
@@ -80,7 +82,7 @@ def embed_files(
         done: list[tuple[int, int, NDArray[np.uint8]]] = []
         failures: list[tuple[int, DecodeError]] = []
         for outcome in pool.run(numbered):
-            place, (image_id, _, _) = outcome.item
+            place, (image_id, *_) = outcome.item
             picture = outcome.value
             if picture is None:
                 cause: Cause | None = "worker" if outcome.died else None
@@ -97,17 +99,18 @@ def embed_files(
 
 
 def _numbered(
-    items: Iterable[tuple[int, Path] | tuple[int, Path, Version | None]],
+    items: Iterable[_Given],
 ) -> Iterator[tuple[int, _Item]]:
     for place, item in enumerate(items):
-        yield place, (int(item[0]), item[1], item[2] if len(item) == 3 else None)
+        version, content = (*item[2:], None, None)[:2]
+        yield place, (int(item[0]), item[1], version, content)
 
 
 def _decode_item(item: tuple[int, _Item], *, preprocessing: Preprocessing, max_pixels: int) -> _Picture:
     """In a worker process. A failure is a value here, so that its reason arrives in its own words."""
-    _, (_, path, version) = item
+    _, (_, path, version, content) = item
     try:
-        return decode(path, preprocessing, max_pixels=max_pixels, version=version)
+        return decode(path, preprocessing, max_pixels=max_pixels, version=version, content=content)
     except DecodeError as error:
         return DecodeError(str(error), error.cause)
 
@@ -123,6 +126,12 @@ def _embed(
         vectors = embedder.encode_images(np.stack([picture for _, _, picture in done]))
     else:
         vectors = np.zeros((0, embedder.dimension), np.float32)
+    finite = np.isfinite(vectors).all(axis=1)
+    failures += [
+        (image_id, DecodeError("the model gives no finite vector for it"))
+        for image_id in ids[~finite].tolist()
+    ]
+    ids, vectors = ids[finite], vectors[finite]
     return EmbeddedBatch(
         ids,
         vectors,

@@ -164,10 +164,9 @@ def explain(helper: Helper, image_id: int, code: str | None = None) -> dict[str,
 
     store = helper.store
     snapshot = store.snapshot()
-    found = explain_image(
-        store, snapshot, find_image(store, snapshot, str(image_id)), [code] if code else None
-    )
-    lines = [line for item in found for line in _in_words(item)]
+    image = find_image(store, snapshot, f"id:{image_id}")
+    found = explain_image(store, snapshot, image, [code] if code else None)
+    lines = [line for item in found for line in _in_words(item, readable=image.state != "unreadable")]
     return {"lines": lines, "attributes": [asdict(item) for item in found]}
 
 

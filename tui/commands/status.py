@@ -167,7 +167,7 @@ def explain(
         )
         return
     for item in explanations:
-        for line in _in_words(item):
+        for line in _in_words(item, readable=found.state != "unreadable"):
             emit(line)
 
 
@@ -175,11 +175,10 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _in_words(item: Explanation) -> list[str]:
+def _in_words(item: Explanation, *, readable: bool) -> list[str]:
     if item.label_source is None:
-        return [
-            f"{item.code}: not scored" + (f" ({item.stale})" if item.stale else "; `colonnade sync` does it")
-        ]
+        advice = "; `colonnade sync` does it" if readable else ", as it cannot be read"
+        return [f"{item.code}: not scored" + (f" ({item.stale})" if readable and item.stale else advice)]
     lines = [
         f"{item.code}: {item.status or 'unknown'}, confidence {_number(item.confidence, 4)} ({item.label_source})"
     ]
