@@ -94,8 +94,7 @@ def decode(
     Of several frames the first. Transparent parts show the model's mean colour, which is neutral to it.
     `draft=False` decodes JPEGs at full size. Raises DecodeError with the reason; never returns a part of a
     picture, nor one of another version of the file than `version`, or of other bytes than `content` is the
-    digest of. A file that Pillow cannot stop working on
-    is the caller's to time out.
+    digest of. A file that Pillow cannot stop working on is the caller's to time out.
     """
     from PIL import Image
 
@@ -252,6 +251,7 @@ def _opened(source: Path | bytes, version: Version | None, content: str | None) 
     with os.fdopen(descriptor, "rb") as file:
         _require(file, version)
         if content is not None and content_digest(file) != content:
+            _require(file, version)
             # A copy that keeps the time, onto a file of the same size: no scan can see that.
             raise DecodeError(
                 "holds other bytes than were scanned, though its size and time are the same", "file"
