@@ -154,8 +154,16 @@ def test_restore(run: Run, store: Store) -> None:
     store.vocabulary_path.write_bytes(VOCABULARY + b"# more\n")
     said = run("restore", 5)
     assert "vocabulary.yaml is not the one of snapshot 5" in said.err
-    document = run("restore", 4, "--vocabulary", "--json").json
-    assert document == {"number": 8, "vocabulary_differs": False, "before": 7, "labels_left": 0}
+    said = run("restore", 4, "--vocabulary", "--json")
+    kept = "vocabulary.before-8.yaml"
+    assert said.json == {
+        "number": 8,
+        "vocabulary_differs": False,
+        "before": 7,
+        "labels_left": 0,
+        "vocabulary_kept": kept,
+    }
+    assert kept in said.err and (store.path / kept).read_bytes() == VOCABULARY + b"# more\n"
     assert store.vocabulary_path.read_bytes() == VOCABULARY
     assert run("restore", 99).code == 3
     assert run("restore").code == 2
