@@ -26,9 +26,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colonnade.engine.decode import decode, version_of
+from colonnade.engine.decode import decode
 from colonnade.engine.embedder import Embedder, load_embedder
-from colonnade.engine.facts import content_digest
 from colonnade.engine.pipeline import embed_files
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "photos"
@@ -102,7 +101,6 @@ def measure(kind: str, model: Any, embedder: Embedder, files: list[Path], rounds
     pixels = np.stack([decode(path, preprocessing) for path in files])
     mean, std = (torch.tensor(part)[:, None, None] for part in (preprocessing.mean, preprocessing.std))
     tensors = ((torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std).contiguous()
-    items = [(number, path, version_of(path.stat()), digest_of(path)) for number, path in enumerate(files)]
     ours: dict[int, np.ndarray] = {}
 
     def bare() -> torch.Tensor:
@@ -113,7 +111,7 @@ def measure(kind: str, model: Any, embedder: Embedder, files: list[Path], rounds
         return embedder.encode_images(pixels)
 
     def whole() -> None:
-        for done in embed_files(embedder, items, batch_size=batch):
+        for done in embed_files(embedder, enumerate(files), batch_size=batch):
             ours.update(zip(done.ids.tolist(), done.vectors, strict=True))
 
     expected = bare().numpy()
@@ -146,12 +144,6 @@ def measure(kind: str, model: Any, embedder: Embedder, files: list[Path], rounds
             f"ratio to bare {statistics.median(ratios):.2f} by the clock, {less:.2f} by CPU time"
         )
     print(f"  cosine of the pipeline's vectors to the bare model's: at least {cosine:.6f}")
-
-
-def digest_of(path: Path) -> str:
-    """As a scan notes it; whoever decodes the file compares it."""
-    with path.open("rb") as file:
-        return content_digest(file)
 
 
 def cpu_seconds() -> float:

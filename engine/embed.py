@@ -148,6 +148,9 @@ class _Run:
     ) -> None:
         self.store, self.model, self.pending, self.force = store, model, pending, force
         self.progress, self.on_failure = progress, on_failure
+        # Bytes may have been replaced unseen since; a digest costs a thirtieth of decoding and embedding.
+        others = set(store.snapshot().partitions("embeddings")) - {model.key}
+        self.hashed_before = force or bool(others)
         self.outcome = EmbedOutcome()
         self.row_of = {int(image_id): row for row, image_id in enumerate(pending.ids)}
         self.hashes = dict(zip(pending.ids.tolist(), pending.hashes, strict=True))
@@ -255,7 +258,8 @@ class _Run:
             else:
                 self.given += 1
                 row = self.row_of[image_id]
-                yield image_id, path, self.pending.versions[row], self.pending.hashes[row]
+                content = self.pending.hashes[row] if self.hashed_before else None
+                yield image_id, path, self.pending.versions[row], content
 
     def _failures(self, finished: EmbeddedBatch) -> list[tuple[int, str]]:
         """The failures of a batch as they are to be stored, with those of its images' copies.

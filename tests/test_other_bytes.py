@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from colonnade.engine.embedder import Preprocessing
 from colonnade.engine.embedder_hash import HashEmbedder
 from colonnade.engine.embedding_rows import vectors_of_content
 from colonnade.engine.lookup import find_image
+from colonnade.engine.settings import update_settings
 from colonnade.engine.store import Store
 from colonnade.engine.verify import verify
 
@@ -84,3 +86,26 @@ def test_a_vector_that_is_not_finite_is_the_failure_of_its_image(tmp_path: Path)
 def test_a_tiff_over_the_limit_of_pillow_is_decoded(tmp_path: Path) -> None:
     Image.new("1", (13_500, 13_500), 1).save(tmp_path / "large.tif", compression="group4")
     assert (decode(tmp_path / "large.tif", Preprocessing(32, 32)) == 255).all()
+
+
+def test_a_change_of_model_notices_it_too(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=0)
+    photos = tmp_path / "photos"
+    bitmap(photos / "a.bmp", 10)
+    bitmap(photos / "b.bmp", 10)
+    bitmap(tmp_path / "new.bmp", 200)
+    store.sync()
+    replace_unseen(photos / "a.bmp", tmp_path / "new.bmp")
+    update_settings(store.path, lambda now: replace(now, spec="other", model_key=None))
+    other = _Other()
+    embed(store, load=lambda spec: other)
+    content = find_image(store, store.snapshot(), "b.bmp").content_hash
+    model = store.settings.active
+    assert model is not None and model.key == "other" and content is not None
+    stored = vectors_of_content(store.snapshot(), model, {content: 0})[0]
+    pixels = decode(photos / "b.bmp", other.preprocessing)
+    assert np.array_equal(stored, other.encode_images(pixels[None])[0])
+
+
+class _Other(HashEmbedder):
+    key = "other"
