@@ -62,11 +62,9 @@ def explain_image(
     base = plan_tag(live, vocabulary, store.settings.active)
     works = (*base, *plan_derive(live, vocabulary, pending=base))
     stale = {work.code: ", ".join(work.reasons) for work in works if work.cells}
-    if (
-        store.settings.active is None
-    ):  # the model was changed, and is not known before it has embedded an image
+    if store.settings.active is None:  # a model that was chosen is not known before it has embedded an image
         base_codes = {attribute.code for attribute in vocabulary.base}
-        stale = {c: "model changed" if c in base_codes else "inputs changed" for c in vocabulary.codes}
+        stale = {code: "model changed" if code in base_codes else "inputs changed" for code in scored}
     stale |= {code: "no longer in the vocabulary" for code in scored if code not in vocabulary.codes}
     known = read_definitions(snapshot)
     labels = {code: vocabulary.attribute(code).label for code in vocabulary.codes}

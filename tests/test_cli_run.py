@@ -16,7 +16,9 @@ import pytest
 from collections_on_disk import VOCABULARY, make_store, write_image
 from PIL import Image
 
+from colonnade.engine.registry import use_model
 from colonnade.engine.store import Store
+from colonnade.engine.verify import verify
 
 COLONNADE = Path(sys.executable).with_name("colonnade")
 
@@ -112,6 +114,34 @@ def test_status_tells_of_every_attribute(synced: Store) -> None:
     shown = colonnade("status", "-s", synced.path).stdout
     assert "6 ok" in shown
     assert "earth_only" in shown
+
+
+def test_nearest_images_go_into_a_file_as_its_name_says(synced: Store, tmp_path: Path) -> None:
+    for name, first in (("a.csv", "image_id,path,cosine,logit"), ("a.json", "[")):
+        done = colonnade("similar", "000.jpg", "-s", synced.path, "--output", tmp_path / name)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert (tmp_path / name).read_text().splitlines()[0] == first
+
+
+def test_explain_tells_of_a_changed_model_and_of_what_cannot_be_read(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    store.sync()
+    assert verify(store.path).sound
+    told = colonnade("explain", "bad.jpg", "earth", "-s", store.path).stdout
+    assert "earth: not scored, as it cannot be read" in told and "sync" not in told
+    for stale in ({None}, {"model changed", "inputs changed"}):
+        told = colonnade("explain", "000.jpg", "--json", "-s", store.path).stdout
+        assert {item["stale"] for item in json.loads(told)["attributes"]} == stale
+        use_model(store, "demo")
+
+
+def test_explain_of_what_was_never_scored_says_what_does_it(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=1)
+    assert colonnade("scan", "-s", store.path).returncode == 0
+    assert "earth: not scored; `colonnade sync` does it" in (
+        colonnade("explain", "000.jpg", "earth", "-s", store.path).stdout
+    )
 
 
 def test_explain_tells_where_a_score_comes_from(synced: Store) -> None:

@@ -10,12 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from collections_on_disk import make_store
 from sound_stores import sound_store
 
+from colonnade.engine.import_embeddings import import_vectors
+from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.store import Store
 from colonnade.tui.helper_client import HelperClient
 from colonnade.tui.helper_errors import HelperError
@@ -98,6 +103,15 @@ def test_plan_states_and_explain(shared: HelperClient, store: Store) -> None:
     found = shared.call("explain", image_id=3, code="both")
     assert found["lines"][0].startswith("both: ")
     assert any("all_of earth" in line for line in found["lines"])
+
+
+def test_explain_means_the_id_where_paths_are_numbers(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=0)
+    model = Model("other", "", 4, 100.0)
+    update_settings(store.path, lambda now: now.with_model(model, activate=True))
+    import_vectors(store, model, ["1", "0"], np.eye(4, dtype=np.float32)[:2])
+    with closing(HelperClient(store.path, "writer")) as client:
+        assert client.call("explain", image_id=1, code="earth")["lines"]
 
 
 def test_sets(shared: HelperClient, store: Store) -> None:

@@ -34,6 +34,15 @@ def replace_unseen(path: Path, other: Path) -> None:
     assert path.stat().st_size == before.st_size
 
 
+def copies(tmp_path: Path) -> tuple[Store, Path]:
+    """A synced store of a.bmp and b.bmp, which have the same bytes, and its folder; new.bmp beside it has others."""
+    store, photos = make_store(tmp_path, images=0), tmp_path / "photos"
+    for path, level in ((photos / "a.bmp", 10), (photos / "b.bmp", 10), (tmp_path / "new.bmp", 200)):
+        bitmap(path, level)
+    store.sync()
+    return store, photos
+
+
 def vector(store: Store, name: str) -> np.ndarray:
     model = store.settings.active
     assert model is not None
@@ -43,12 +52,7 @@ def vector(store: Store, name: str) -> np.ndarray:
 
 
 def test_a_picture_that_was_replaced_unseen_gives_no_other_its_vector(tmp_path: Path) -> None:
-    store = make_store(tmp_path, images=0)
-    photos = tmp_path / "photos"
-    bitmap(photos / "a.bmp", 10)
-    bitmap(photos / "b.bmp", 10)
-    bitmap(tmp_path / "new.bmp", 200)
-    store.sync()
+    store, photos = copies(tmp_path)
     before = vector(store, "b.bmp")
     replace_unseen(photos / "a.bmp", tmp_path / "new.bmp")
     embed(store, force=True)
@@ -89,12 +93,7 @@ def test_a_tiff_over_the_limit_of_pillow_is_decoded(tmp_path: Path) -> None:
 
 
 def test_a_change_of_model_notices_it_too(tmp_path: Path) -> None:
-    store = make_store(tmp_path, images=0)
-    photos = tmp_path / "photos"
-    bitmap(photos / "a.bmp", 10)
-    bitmap(photos / "b.bmp", 10)
-    bitmap(tmp_path / "new.bmp", 200)
-    store.sync()
+    store, photos = copies(tmp_path)
     replace_unseen(photos / "a.bmp", tmp_path / "new.bmp")
     update_settings(store.path, lambda now: replace(now, spec="other", model_key=None))
     other = _Other()
