@@ -39,7 +39,7 @@ class ImageRows:
         for name, values in IMAGE_VALUES.items():
             other = _not_in(batch, name, values)
             if name == "format":  # what cannot be read has none
-                pass
+                other &= ~_null(batch, name)
             tally.rows(other, f"with a {name} other than {', '.join(values)}", ids)
         for name in ("bytes", "width", "height"):
             tally.rows(_true(pc.less(batch.column(name), 0)), f"with {name} below 0", ids)
