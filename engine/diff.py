@@ -1,6 +1,7 @@
 """What changed between two snapshots: which images have another status for an attribute, and why.
 
-Works cell by cell; cells whose files are the same in both snapshots are not read.
+As in queries, an image that is missing or unreadable has no status. Works cell by cell; cells whose files are the same
+in both snapshots are read only where an image went missing or came back.
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from colonnade.engine.columns import shard_of
+from colonnade.engine.diff_inputs import DiffContext, file_names
 from colonnade.engine.diff_reasons import definition_change
 from colonnade.engine.errors import InputError
-from colonnade.engine.provenance import read_definitions
-from colonnade.engine.scoring import codes_of_statuses
-from colonnade.engine.snapshots import DataFile, Snapshot
-from colonnade.engine.tables import read_files, read_table
+from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.vocabulary import nearest
 
 __all__ = ["AttributeDiff", "StatusChange", "diff_attribute", "diff_summary"]
 
 ABSENT = "absent"
 _NAMES = (ABSENT, "unknown", "rejected", "tentative", "accepted")
-"""By status code + 2. `absent`: there is no row; `unknown`: a row without a confidence."""
+"""By status code + 2. `absent`: no row, or an image that no query shows; `unknown`: a row without a confidence."""
 _ABSENT = -2
+_STATES = (
+    ("missing", "image missing", "image came back"),
+    ("unreadable", "image unreadable", "image readable now"),
+)
+"""The states of images that no query shows, and why a status goes and comes with each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class StatusChange:
     image_id: int
     path: str
     before: str
-    """accepted, tentative, rejected, unknown, or absent where there was no score."""
+    """accepted, tentative, rejected, unknown, or absent where there was no score, or no image for queries."""
     after: str
     why: str
 
@@ -73,7 +76,7 @@ def diff_summary(old: Snapshot, new: Snapshot, codes: Sequence[str] | None = Non
         InputError: one of `codes` has scores in neither snapshot.
         StoreError: a file is damaged.
     """
-    context = _Context(old, new)
+    context = DiffContext(old, new)
     found = []
     for code in _codes(old, new, codes):
         counts: dict[tuple[str, str, str], int] = {}
@@ -99,7 +102,7 @@ def diff_attribute(old: Snapshot, new: Snapshot, code: str) -> Iterator[StatusCh
         StoreError: a file is damaged.
     """
     (code,) = _codes(old, new, [code])
-    context = _Context(old, new)
+    context = DiffContext(old, new)
     for cell in _changes(context, code):
         paths = context.paths(shard_of(int(cell.ids[0])), cell.ids)
         for index, path in enumerate(paths):
@@ -125,83 +128,7 @@ def _codes(old: Snapshot, new: Snapshot, codes: Sequence[str] | None) -> list[st
     return list(dict.fromkeys(codes))
 
 
-class _Context:
-    """What the comparison of all attributes shares: definitions, and the images of the shard at hand."""
-
-    def __init__(self, old: Snapshot, new: Snapshot) -> None:
-        self.old, self.new = old, new
-        self.known = read_definitions(old) | read_definitions(new)
-        self._shard: tuple[int, pa.Table, pa.Table] | None = None
-        self._pictures: dict[int, np.ndarray] = {}
-        self._ids: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.words: list[str | None] = []
-        """The definitions met so far; rows carry their places in it."""
-
-    def read(self, files: Sequence[DataFile]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ids, status codes and places in `words` (-1: none) of a cell of scores, each int64 [n]."""
-        if not files:
-            nothing = np.empty(0, np.int64)
-            return nothing, nothing, nothing
-        data = read_files(files, ["image_id", "status", "definition"])
-        encoded = data["definition"].unify_dictionaries().combine_chunks().dictionary_encode()
-        places = [self._place(word) for word in encoded.dictionary.to_pylist()]
-        table = np.array([*places, -1], dtype=np.int64)
-        rows = encoded.indices.fill_null(len(places)).to_numpy(zero_copy_only=False)
-        status = codes_of_statuses(data["status"]).astype(np.int64)
-        return data["image_id"].to_numpy(), status, table[rows]
-
-    def _place(self, word: str | None) -> int:
-        if word not in self.words:
-            self.words.append(word)
-        return self.words.index(word)
-
-    def _images(self, shard: int) -> tuple[pa.Table, pa.Table]:
-        if self._shard is None or self._shard[0] != shard:
-            self._shard = (shard, _images(self.old, shard), _images(self.new, shard))
-        return self._shard[1], self._shard[2]
-
-    def new_pictures(self, shard: int) -> np.ndarray:
-        """The ids (int64 [n]) of images in both snapshots whose content is another."""
-        if shard not in self._pictures:
-            same = _names(self.old.cell("images", None, shard)) == _names(
-                self.new.cell("images", None, shard)
-            )
-            self._pictures[shard] = np.empty(0, np.int64) if same else _changed_content(*self._images(shard))
-        return self._pictures[shard]
-
-    def ids(self, shard: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ids (int64 [n]) of the older and of the newer snapshot's images."""
-        if shard not in self._ids:
-            old, new = (snapshot.cell("images", None, shard) for snapshot in (self.old, self.new))
-            self._ids[shard] = _ids(old), _ids(new)
-        return self._ids[shard]
-
-    def paths(self, shard: int, ids: np.ndarray) -> list[str]:
-        """A path for each id, of the newer snapshot where it has the image."""
-        names: dict[int, str] = {}
-        for rows in self._images(shard):
-            mine = rows.filter(pa.array(np.isin(rows["image_id"].to_numpy(), ids)))
-            names |= dict(zip(mine["image_id"].to_pylist(), mine["path"].to_pylist(), strict=True))
-        return [names.get(image_id) or "" for image_id in ids.tolist()]
-
-
-def _ids(files: Sequence[DataFile]) -> np.ndarray:
-    return np.asarray(read_table("images", files, ["image_id"])["image_id"].to_numpy())
-
-
-def _images(snapshot: Snapshot, shard: int) -> pa.Table:
-    return read_table("images", snapshot.cell("images", None, shard), ["image_id", "path", "content_hash"])
-
-
-def _changed_content(old: pa.Table, new: pa.Table) -> np.ndarray:
-    before, after = old["image_id"].to_numpy(), new["image_id"].to_numpy()
-    both, at_old, at_new = np.intersect1d(before, after, assume_unique=True, return_indices=True)
-    one = old["content_hash"].take(pa.array(at_old)).to_numpy()
-    two = new["content_hash"].take(pa.array(at_new)).to_numpy()
-    return np.asarray(both[one != two])
-
-
-def _changes(context: _Context, code: str) -> Iterator[_Cell]:
+def _changes(context: DiffContext, code: str) -> Iterator[_Cell]:
     shards = {*context.old.shards("scores", code), *context.new.shards("scores", code)}
     for shard in sorted(shards):
         cell = _compare(context, code, shard)
@@ -209,17 +136,21 @@ def _changes(context: _Context, code: str) -> Iterator[_Cell]:
             yield cell
 
 
-def _compare(context: _Context, code: str, shard: int) -> _Cell | None:
+def _compare(context: DiffContext, code: str, shard: int) -> _Cell | None:
     old_files, new_files = (s.cell("scores", code, shard) for s in (context.old, context.new))
-    if _names(old_files) == _names(new_files):
+    same = file_names(old_files) == file_names(new_files)
+    if same and not len(context.shown_or_hidden(shard)):
         return None
     old_ids, old_status, old_definition = context.read(old_files)
-    new_ids, new_status, new_definition = context.read(new_files)
+    new_ids, new_status, new_definition = (
+        (old_ids, old_status, old_definition) if same else context.read(new_files)
+    )
     ids = _union(old_ids, new_ids)
+    old_hidden, new_hidden = context.hidden(shard)
     columns = (
         ids,
-        _aligned(ids, old_ids, old_status, _ABSENT),
-        _aligned(ids, new_ids, new_status, _ABSENT),
+        _without(ids, _aligned(ids, old_ids, old_status, _ABSENT), old_hidden.ids),
+        _without(ids, _aligned(ids, new_ids, new_status, _ABSENT), new_hidden.ids),
         _aligned(ids, old_ids, old_definition, -1),
         _aligned(ids, new_ids, new_definition, -1),
     )
@@ -230,8 +161,13 @@ def _compare(context: _Context, code: str, shard: int) -> _Cell | None:
     return _explain(context, code, shard, (ids, before, after, one, two))
 
 
+def _without(ids: np.ndarray, status: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The status codes (int64 [n]) of `ids`, absent for those that are hidden."""
+    return np.where(np.isin(ids, hidden), _ABSENT, status) if len(hidden) else status
+
+
 def _explain(
-    context: _Context,
+    context: DiffContext,
     code: str,
     shard: int,
     columns: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
@@ -250,6 +186,10 @@ def _explain(
 
     appeared, vanished = before == _ABSENT, after == _ABSENT
     if appeared.any() or vanished.any():
+        old_hidden, new_hidden = context.hidden(shard)
+        for state, lost, found in _STATES:
+            set_reason(appeared & np.isin(ids, old_hidden.of(state)), found)
+            set_reason(vanished & np.isin(ids, new_hidden.of(state)), lost)
         old_images, new_images = context.ids(shard)
         set_reason(appeared & ~np.isin(ids, old_images), "image new")
         set_reason(vanished & ~np.isin(ids, new_images), "image gone")
@@ -280,7 +220,3 @@ def _aligned(ids: np.ndarray, own: np.ndarray, values: np.ndarray, absent: int) 
     full = np.full(len(ids), absent, dtype=np.int64)
     full[np.searchsorted(ids, own)] = values
     return full
-
-
-def _names(files: Sequence[DataFile]) -> list[str]:
-    return [file.name for file in files]

@@ -169,6 +169,22 @@ def test_restore(run: Run, store: Store) -> None:
     assert run("restore").code == 2
 
 
+def test_diff_of_images_that_went_missing(run: Run, store: Store) -> None:
+    mark_missing(store, [3, 5])
+    live = store.snapshot().number
+    changed = [item for item in run("diff", 5, live, "--json").json if item["attribute"] == "earth"]
+    assert sum(change["images"] for change in changed[0]["changes"]) == changed[0]["images"] == 2
+    assert {(change["after"], change["why"]) for change in changed[0]["changes"]} == {
+        ("absent", "image missing")
+    }
+    lines = run("diff", 5, live, "-a", "earth").out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["3", "0003.jpg"], ["5", "0005.jpg"]]
+    assert all(line.endswith("absent  image missing") for line in lines[1:])
+    assert {c["why"] for c in run("diff", live, 5, "-a", "earth", "--json").json["changes"]} == {
+        "image came back"
+    }
+
+
 def test_diff(run: Run, store: Store) -> None:
     change_vocabulary(store, "description: the earth", "description: the earth, thresholds: {accepted: 0.6}")
     refresh(store)

@@ -20,6 +20,7 @@ from colonnade.engine.columns import TABLES
 from colonnade.engine.compact import compact
 from colonnade.engine.derive_run import derive_attributes, plan_derive
 from colonnade.engine.diff import StatusChange, diff_attribute, diff_summary
+from colonnade.engine.diff_inputs import DiffContext
 from colonnade.engine.diff_reasons import definition_change
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, InputError
@@ -30,7 +31,7 @@ from colonnade.engine.removal import drop, forget, missing_images
 from colonnade.engine.snapshots import Snapshot, list_snapshots
 from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
-from colonnade.engine.tables import read_files, read_footer
+from colonnade.engine.tables import read_files, read_footer, read_table
 from colonnade.engine.tag import plan_tag, tag
 from colonnade.engine.verify import verify
 
@@ -209,11 +210,20 @@ def statuses(snapshot: Snapshot, code: str) -> dict[int, str | None]:
     return dict(zip(data["image_id"].to_pylist(), data["status"].to_pylist(), strict=True))
 
 
+def shown_statuses(snapshot: Snapshot, code: str) -> dict[int, str | None]:
+    """Those of the images that queries see."""
+    data = read_table("images", snapshot.files("images"), ["image_id", "state"])
+    ok = {
+        i for i, state in zip(*(data[c].to_pylist() for c in data.column_names), strict=True) if state == "ok"
+    }
+    return {image_id: status for image_id, status in statuses(snapshot, code).items() if image_id in ok}
+
+
 def assert_diff_is_true(store: Store, old: int, new: int) -> None:
     """Against a comparison of two dicts; the summary adds up to the list."""
     summary = {item.code: item for item in diff_summary(store.snapshot(old), store.snapshot(new))}
     for code in ("earth", "moon", "both"):
-        before, after = (statuses(store.snapshot(number), code) for number in (old, new))
+        before, after = (shown_statuses(store.snapshot(number), code) for number in (old, new))
         if not before and not after:
             continue
         expected = {
@@ -310,6 +320,63 @@ def test_diff_images(store: Store) -> None:
     assert [found[i].why for i in new] == ["image new"] * 4
     assert {change.why for i, change in found.items() if i < 20} == {"picture changed"}
     assert_diff_is_true(store, before.number, store.snapshot().number)
+
+
+def test_diff_images_that_come_and_go(store: Store) -> None:
+    """They leave and enter every query, though not one score is written."""
+    set_states(store, {3: "missing", 5: "unreadable", 39: "missing"})
+    gone = store.snapshot().number
+    found = {change.image_id: change for change in changes(store, 5, gone, "earth")}
+    assert {i: c.why for i, c in found.items()} == {
+        3: "image missing",
+        5: "image unreadable",
+        39: "image missing",
+    }
+    scored = statuses(store.snapshot(), "earth")
+    assert {(c.image_id, c.before, c.after, c.path) for c in found.values()} == {
+        (i, scored[i], "absent", f"{i:04d}.jpg") for i in (3, 5, 39)
+    }
+    assert_diff_is_true(store, 5, gone)
+    assert [item.images for item in diff_summary(store.snapshot(5), store.snapshot())] == [3, 3, 3]
+    assert changes(store, gone, gone, "earth") == []
+
+    set_states(store, {5: "ok", 39: "ok"})
+    back = store.snapshot().number
+    found = {change.image_id: change for change in changes(store, gone, back, "earth")}
+    assert {i: (c.before, c.after, c.why) for i, c in found.items()} == {
+        5: ("absent", scored[5], "image readable now"),
+        39: ("absent", scored[39], "image came back"),
+    }
+    assert_diff_is_true(store, gone, back)
+    assert_diff_is_true(store, 5, back)
+    assert {c.image_id for c in changes(store, 5, back, "both")} == {3}
+
+
+def test_diff_leaves_out_what_no_query_sees(store: Store) -> None:
+    """Other thresholds for an image that is missing before and after, or that is new and missing."""
+    set_states(store, {3: "missing", 5: "unreadable"})
+    before = store.snapshot().number
+    new = add_images(store, 2)
+    change_vocabulary(
+        store, "description: the earth", "description: the earth, thresholds: {accepted: 0, tentative: 0}"
+    )
+    refresh(store)
+    set_states(store, {5: "missing", new[0]: "missing", 7: "missing"})
+    after = store.snapshot().number
+    found = {change.image_id: change.why for change in changes(store, before, after, "earth")}
+    assert not found.keys() & {3, 5, new[0]}
+    assert found[new[1]] == "image new"
+    assert found[7] == "image missing"
+    assert_diff_is_true(store, before, after)
+    assert_diff_is_true(store, after, before)
+    assert changes(store, after, before, "earth")[-1].why == "image gone"
+
+
+def test_diff_reads_no_scores_where_images_only_came(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_images(store, 2)
+    new = store.snapshot()
+    monkeypatch.setattr(DiffContext, "read", lambda *_: pytest.fail("scores were read"))
+    assert diff_summary(store.snapshot(5), new) == []
 
 
 def test_diff_new_embeddings(store: Store) -> None:
@@ -462,11 +529,15 @@ def test_drop_keeps_labels_of_what_is_gone(store: Store) -> None:
 
 
 def mark_missing(store: Store, ids: list[int]) -> None:
+    set_states(store, dict.fromkeys(ids, "missing"))
+
+
+def set_states(store: Store, states: dict[int, str]) -> None:
+    """As a scan does; only the images table is written."""
     cells = store.snapshot().cell("images", None, 0)
     data = read_files(cells).to_pylist()
     for row in data:
-        if row["image_id"] in ids:
-            row["state"] = "missing"
+        row["state"] = states.get(row["image_id"], row["state"])
     with open_stage(store.path, command="scan") as stage:
         stage.replace("images", None, 0, rows("images", data), read=cells)
         stage.commit()

@@ -223,6 +223,9 @@ def diff(
 ) -> None:
     """Which images changed status between two snapshots, and why: a summary, or the images of one attribute.
 
+    As for queries, images that are missing or unreadable have no status: one that went missing is accepted, say, in A
+    and absent in B.
+
     Example: colonnade diff 41 42 --attribute earth
     """
     from colonnade.engine.diff import diff_attribute, diff_summary
