@@ -203,6 +203,11 @@ class Snapshot:
             yield DataFile(table, partition, int(name[5:10]), name, folder / name)
 
     def _gone(self) -> StoreError:
+        if live_number(self.store) == self.number:
+            remedy = live_advice(self.store) or "run `colonnade verify`"
+            return StoreError(
+                f"{self.store}/live: leads to snapshot {self.number}, which is missing; {remedy}"
+            )
         return StoreError(
             f"{self.store}: snapshot {self.number} was collected while it was read; run it again"
         )

@@ -117,11 +117,13 @@ def rename_attribute(source: bytes, old: str, new: str, name: str) -> bytes:
     """The file with another code for an attribute, in the rules that name it as well.
 
     Raises:
-        InputError: no such attribute, or the new code is taken or no code.
+        InputError: no such attribute, or the new code is taken, no code, or the one it has.
     """
     before = parse_vocabulary(source, name)
-    before.attribute(old)
-    if new in before and new != old:
+    line = before.attribute(old).line
+    if new == old:
+        raise InputError(f"{name}:{line}: {old} is its code already; nothing was renamed")
+    if new in before:
         raise InputError(f"{name}:{before.attribute(new).line}: {new} is there already; choose another code")
     codes = renamer(old, new)
     wanted = replace(

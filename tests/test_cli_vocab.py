@@ -229,6 +229,8 @@ class TestEdits:
             ("edit both --all-of ''", 3),
             ("edit earth --prompt x --no-prompts", 2),
             ("rename earth moon", 3),
+            ("rename earth earth", 3),
+            ("rename earth earth --dry-run", 3),
             ("remove sun", 3),
             ("import no-such-file", 3),
         ],

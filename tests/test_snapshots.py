@@ -183,12 +183,32 @@ def test_collected_while_read(store: Store) -> None:
         lambda s: s.vocabulary_bytes(),
         lambda s: s.next_image_id,
     )
-    held = [Snapshot(store.path, 2) for _ in questions]
-    shutil.rmtree(store.path / "_snap" / "00000002")
-    shutil.rmtree(store.path / "_tables" / "sets" / "00000002")
+    held = [Snapshot(store.path, 1) for _ in questions]
+    shutil.rmtree(store.path / "_snap" / "00000001")
+    shutil.rmtree(store.path / "_tables" / "sets" / "00000001")
     for snapshot, question in zip(held, questions, strict=True):
         with pytest.raises(StoreError, match="collected while it was read"):
             question(snapshot)
+
+
+def test_a_live_snapshot_that_was_deleted(store: Store) -> None:
+    """Nobody collects that one: the store is damaged, and running it again is of no use."""
+    questions: tuple[Callable[[Snapshot], object], ...] = (
+        lambda s: s.files("sets"),
+        lambda s: s.version("sets"),
+        lambda s: s.vocabulary_bytes(),
+        lambda s: s.next_image_id,
+    )
+    live = store.snapshot()
+    shutil.rmtree(live.path)
+    said = rf"live: leads to snapshot {live.number}, which is missing; make it anew: ln -sfn _snap/0*{live.number - 1} "
+    for question in questions:
+        with pytest.raises(StoreError, match=said):
+            question(store.snapshot())
+    for number in range(1, live.number):
+        shutil.rmtree(store.path / "_snap" / f"{number:08d}")
+    with pytest.raises(StoreError, match="which is missing; run `colonnade verify`"):
+        store.snapshot().files("sets")
 
 
 def test_no_store(tmp_path: Path) -> None:

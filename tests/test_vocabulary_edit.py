@@ -335,6 +335,8 @@ class TestRefusals:
             rename_attribute(COMMENTED, "erth", "x", "v")
         with pytest.raises(InputError, match="moon is there already"):
             rename_attribute(COMMENTED, "sun", "moon", "v")
+        with pytest.raises(InputError, match=r"v:\d+: sun is its code already"):
+            rename_attribute(COMMENTED, "sun", "sun", "v")
         with pytest.raises(VocabularyError):
             add_attributes(b"base_attributes: [", [], "v")
 
