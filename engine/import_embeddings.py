@@ -14,7 +14,8 @@ import numpy as np
 from colonnade.engine.background_stats import MOST_PHRASES
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.import_files import VectorSource, collect, open_vectors
-from colonnade.engine.import_rows import Counts, Resolve, match_paths, stage_images
+from colonnade.engine.import_rows import Resolve, match_paths, stage_images
+from colonnade.engine.import_shards import Counts
 from colonnade.engine.prompts import ATTRIBUTE, BACKGROUND, replace_prompts
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
@@ -163,7 +164,8 @@ def store_vectors(
 ) -> Imported:
     """Commit vectors of images and prompts at once, then put the model into the settings.
 
-    The first vectors of a store make their model the active one.
+    The first vectors of a store make their model the active one. A damaged file with vectors of these images is left
+    out, which `on_conflict` is told.
 
     Args:
         resolve: finds the images that the names mean; by default `match_paths`.
@@ -194,6 +196,11 @@ def store_vectors(
             if on_conflict:
                 on_conflict(retrying(error))
             continue
+        for lost in counts.lost if on_conflict else ():
+            on_conflict(
+                f"{lost.path}: damaged, so its vectors are not used any more; those that were not imported now are to "
+                "be imported again, or made by the next `colonnade sync`"
+            )
         update_settings(store.path, partial(Settings.with_model, model=model, activate=activate))
         return Imported(
             model=model.key,

@@ -1,8 +1,4 @@
-"""Staging imported vectors: which image each belongs to, new rows for the others, shard by shard.
-
-Nothing is held but the shards that are not complete yet, so that vectors in the order of their images' ids (the
-usual case: all new) take the memory of one shard.
-"""
+"""Staging imported vectors: which image each belongs to, and new rows for the others."""
 
 from __future__ import annotations
 
@@ -18,18 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.engine.columns import SHARD_BITS
-from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, InputError
 from colonnade.engine.images import one_line, uuid_of
 from colonnade.engine.import_files import VectorSource
+from colonnade.engine.import_shards import Counts, ShardWork
 from colonnade.engine.lookup import shown_path, without_displaced
 from colonnade.engine.pending import image_path
 from colonnade.engine.settings import Model, Settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.stage import Stage
-from colonnade.engine.tables import SCHEMAS, read_embeddings, read_table
+from colonnade.engine.tables import SCHEMAS, read_table
 
-__all__ = ["Counts", "Matches", "Resolve", "match_paths", "stage_images"]
+__all__ = ["Matches", "Resolve", "match_paths", "stage_images"]
 
 _BLOCK = 1 << 16
 
@@ -46,16 +42,6 @@ class Matches:
 
 
 Resolve = Callable[[Snapshot, Sequence[str]], Matches]
-
-
-@dataclass(slots=True)
-class Counts:
-    """Images of an import."""
-
-    new: int = 0
-    updated: int = 0
-    """Images of the store that had no vector of the model, or another."""
-    unchanged: int = 0
 
 
 def match_paths(
@@ -178,18 +164,22 @@ def stage_images(
 ) -> Counts:
     """Have the commit of `stage` hold the vectors of a source, and new images for its rows without a match.
 
-    An image that has the very vector already is left alone; where the vector differs, the image's scores go. The ids
-    of new images are taken from the snapshot: if another process used them meanwhile, the commit raises ConflictError.
+    An image that has the very vector already is left alone; where the vector differs, the image's scores go. A damaged
+    file that has vectors of these images is left out, and with it the scores of all its images. The ids of new images
+    are taken from the snapshot: if another process used them meanwhile, the commit raises ConflictError.
 
     Raises:
         InputError: a vector is wrong.
+        StoreError: a file of the store cannot be read.
     """
     new = np.setdiff1d(np.arange(len(source.names)), matches.rows)
     first = snapshot.next_image_id
     new_ids = np.arange(first, first + len(new), dtype=np.int64)
     rows = np.concatenate([matches.rows, new])
     order = np.argsort(rows, kind="stable")
-    work = _Work(stage, snapshot, model, first, rows[order], np.concatenate([matches.ids, new_ids])[order])
+    work = ShardWork(
+        stage, snapshot, model, first, rows[order], np.concatenate([matches.ids, new_ids])[order]
+    )
     _stage_rows(stage, snapshot, new_ids, [source.names[row] for row in new.tolist()])
     start = 0
     for block in source.blocks():
@@ -230,68 +220,3 @@ def _image_rows(ids: np.ndarray, names: Sequence[str]) -> pa.Table:
     return pa.table(
         [columns.get(field.name, pa.nulls(len(ids), field.type)) for field in schema], schema=schema
     )
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A shard that is not complete yet."""
-
-    ids: np.ndarray
-    vectors: np.ndarray
-    filled: int = 0
-
-
-class _Work:
-    """Sorts vectors by shard, and stages each shard once all of its vectors have come."""
-
-    def __init__(
-        self, stage: Stage, snapshot: Snapshot, model: Model, first: int, rows: np.ndarray, ids: np.ndarray
-    ) -> None:
-        self._stage, self._snapshot, self._model = stage, snapshot, model
-        self._first, self._rows, self._ids = first, rows, ids
-        shards, numbers = np.unique(ids >> SHARD_BITS, return_counts=True)
-        self._expected = dict(zip(shards.tolist(), numbers.tolist(), strict=True))
-        self._waiting: dict[int, _Waiting] = {}
-        self.counts = Counts()
-
-    def take(self, start: int, block: np.ndarray) -> None:
-        """Rows `start` and following of the source."""
-        low, high = np.searchsorted(self._rows, [start, start + len(block)])
-        ids, rows = self._ids[low:high], self._rows[low:high] - start
-        for shard in np.unique(ids >> SHARD_BITS).tolist():
-            mine = np.flatnonzero((ids >> SHARD_BITS) == shard)
-            waiting = self._waiting.get(shard)
-            if waiting is None:
-                number = self._expected[shard]
-                waiting = self._waiting[shard] = _Waiting(
-                    np.empty(number, np.int64), np.empty((number, block.shape[1]), np.float32)
-                )
-            end = waiting.filled + len(mine)
-            waiting.ids[waiting.filled : end] = ids[mine]
-            waiting.vectors[waiting.filled : end] = block[rows[mine]]
-            waiting.filled = end
-            if end == len(waiting.ids):
-                del self._waiting[shard]
-                self._finish(shard, waiting.ids, waiting.vectors)
-
-    def _finish(self, shard: int, ids: np.ndarray, vectors: np.ndarray) -> None:
-        old = ids < self._first
-        same = self._unchanged(shard, ids, vectors) if old.any() else np.zeros(len(ids), dtype=bool)
-        self.counts.unchanged += int(same.sum())
-        self.counts.updated += int((old & ~same).sum())
-        if not same.all():
-            if same.any():
-                ids, vectors = ids[~same], vectors[~same]
-            add_vectors(self._stage, self._snapshot, self._model, shard, ids, vectors)
-
-    def _unchanged(self, shard: int, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """bool [n]: the image has exactly this vector."""
-        same = np.zeros(len(ids), dtype=bool)
-        order = np.argsort(ids)
-        ordered = ids[order]
-        for stored, block in read_embeddings(self._snapshot.cell("embeddings", self._model.key, shard)):
-            places = np.minimum(np.searchsorted(ordered, stored), len(ordered) - 1)
-            found = np.flatnonzero(ordered[places] == stored)
-            targets = order[places[found]]
-            same[targets] = (block[found] == vectors[targets]).all(axis=1)
-        return same

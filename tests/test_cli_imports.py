@@ -42,6 +42,27 @@ def test_import_embeddings(store: Path, tmp_path: Path) -> None:
     assert colonnade(store, "-q", "import", "embeddings", "--model", "m", "--text", text).err == ""
 
 
+def test_what_is_next_after_an_import(store: Path, tmp_path: Path) -> None:
+    images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
+    text = prompt_file(tmp_path / "t.parquet", vectors(3, seed=1))
+    words = ("import", "embeddings", images, "--model", "m", "--logit-scale", 100, "--text", text)
+
+    def told() -> list[str]:
+        ran = colonnade(store, *words)
+        assert ran.code == 0, ran.err
+        return ran.err.splitlines()[2:]
+
+    assert told() == ["m is the active model now", "next: colonnade sync"]
+    assert told() == ["nothing changed in the store", "next: colonnade sync"]
+    assert colonnade(store, "sync").code == 0
+    assert told() == ["nothing changed in the store"]
+    scaled = colonnade(store, "import", "embeddings", images, "--model", "m", "--logit-scale", 50).err
+    assert "nothing changed" not in scaled
+    assert scaled.endswith("next: colonnade sync\n")
+    (store / "vocabulary.yaml").write_text("{")
+    assert told()[-1] == "next: colonnade sync"
+
+
 def test_another_logit_scale_is_told(store: Path, tmp_path: Path) -> None:
     images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
     words = ("import", "embeddings", images, "--model", "m", "--logit-scale")

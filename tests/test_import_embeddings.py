@@ -87,6 +87,31 @@ def test_importing_again_changes_nothing(store: Store) -> None:
     assert store.snapshot().number == before
 
 
+@pytest.mark.parametrize("rows", [4, 3])
+def test_importing_again_mends_what_is_damaged(store: Store, rows: int) -> None:
+    """The vectors that are brought are stored, what else the file held is lost, and nothing is called unchanged."""
+    load(store, block=vectors(4), prompts=vectors(3, seed=1))
+    make_all(store)
+    before = stored_vectors(store, "m")
+    (file,) = store.snapshot().files("embeddings", "m")
+    content = bytearray(file.path.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    file.path.chmod(0o644)
+    file.path.write_bytes(content)
+    told: list[str] = []
+    images = image_file(store.path.parent / "again.parquet", NAMES[:rows], vectors(4)[:rows])
+    done = import_embeddings(store, images, key="m", logit_scale=None, on_conflict=told.append)
+    assert (done.new, done.updated, done.unchanged) == (0, rows, 0)
+    assert len(told) == 1
+    assert told[0].startswith(f"{file.path}: damaged")
+    after = stored_vectors(store, "m")
+    assert after.keys() == set(NAMES[:rows])
+    assert all(np.array_equal(after[name], before[name]) for name in after)
+    assert scored(store, "earth") == {}
+    make_all(store)
+    assert set(scored(store, "earth")) == set(range(rows))
+
+
 def test_new_vectors_of_some_images_void_their_scores_alone(store: Store) -> None:
     load(store, block=vectors(4), prompts=vectors(3, seed=1))
     make_all(store)
@@ -396,9 +421,9 @@ def test_a_key_that_cannot_be_loaded_names_the_prompts_too(store: Store) -> None
 
 def test_shards_are_filled_in_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than one shard, rows out of order, some of them known: each image ends up with its own vector."""
-    from colonnade.engine import columns, import_rows, stage
+    from colonnade.engine import columns, import_rows, import_shards, stage
 
-    for module in (columns, import_rows):
+    for module in (columns, import_rows, import_shards):
         monkeypatch.setattr(module, "SHARD_BITS", 4)
     monkeypatch.setattr(stage, "shard_of", lambda image_id: image_id >> 4)
     names = [f"n{i}" for i in range(50)]

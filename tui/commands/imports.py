@@ -80,7 +80,7 @@ def import_embeddings(
         raise typer.BadParameter("--id and --path exclude each other: one column names the images")
     _check_scale(logit_scale, logit_bias)
     opened = open_store(store)
-    before = opened.settings.model(model)
+    before, was = opened.settings.model(model), _state(opened)
     done = run(
         opened,
         file,
@@ -94,7 +94,7 @@ def import_embeddings(
         on_conflict=say,
     )
     _warn_of_scale(opened, before)
-    _report(opened, done, json_=json_)
+    _report(opened, done, changed=_state(opened) != was, json_=json_)
 
 
 def _check_scale(scale: float | None, bias: float | None) -> None:
@@ -149,7 +149,7 @@ def import_crossfilter(
 
     _check_scale(logit_scale, logit_bias)
     opened = open_store(store)
-    before = {known.key: known for known in opened.settings.models}
+    before, was = {known.key: known for known in opened.settings.models}, _state(opened)
     done = run(
         opened,
         file,
@@ -164,7 +164,7 @@ def import_crossfilter(
     _warn_of_scale(opened, before.get(done.model))
     if "siglip" in done.model.lower() and logit_bias is None:
         say("SigLIP has a logit scale and bias of its own: give them with --logit-scale and --logit-bias")
-    _report(opened, done, json_=json_)
+    _report(opened, done, changed=_state(opened) != was, json_=json_)
 
 
 def _scan(store: Store) -> None:
@@ -174,7 +174,12 @@ def _scan(store: Store) -> None:
         apply_scan(store, plan_scan(store), line.update, narrate=say)
 
 
-def _report(store: Store, done: Imported, *, json_: bool) -> None:
+def _state(store: Store) -> tuple[int, frozenset[Model]]:
+    """What an import may change."""
+    return store.snapshot().number, frozenset(store.settings.models)
+
+
+def _report(store: Store, done: Imported, *, changed: bool, json_: bool) -> None:
     if json_:
         emit_json(asdict(done) | {"snapshot": store.snapshot().number})
         return
@@ -190,7 +195,20 @@ def _report(store: Store, done: Imported, *, json_: bool) -> None:
         say(f"{done.model} is the active model now")
     if done.dropped:
         say(f"other vectors for their prompts, scores removed: {', '.join(done.dropped)}")
-    if store.settings.model_key == done.model:
-        say("next: colonnade sync")
-    else:
+    if not changed:
+        say("nothing changed in the store")
+    if store.settings.model_key != done.model:
         say(f"next: colonnade model use {done.model}")
+    elif _is_stale(store):
+        say("next: colonnade sync")
+
+
+def _is_stale(store: Store) -> bool:
+    """Whether `sync` has anything to do, but for what has changed in the roots."""
+    from colonnade.engine.errors import ColonnadeError
+    from colonnade.engine.sync import make_plan
+
+    try:
+        return not make_plan(store, scan=False).empty
+    except ColonnadeError:  # `sync` tells what is wrong with the vocabulary
+        return True
