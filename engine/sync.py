@@ -16,6 +16,7 @@ import numpy as np
 from colonnade.engine.derive_run import derive_attributes, plan_derive
 from colonnade.engine.drift import Proposal, proposals
 from colonnade.engine.embed import EmbedOutcome, embed
+from colonnade.engine.errors import ModelError
 from colonnade.engine.fit_choice import read_grounds
 from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.jobs import embedding_rate
@@ -30,7 +31,7 @@ from colonnade.engine.pending import (
 from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
 from colonnade.engine.settings import Model
 from colonnade.engine.store import Store
-from colonnade.engine.tag import TagOutcome, plan_tag, tag
+from colonnade.engine.tag import TagOutcome, UnscoredError, plan_tag, tag
 from colonnade.engine.texts import missing_phrases, missing_prompts
 
 if TYPE_CHECKING:
@@ -177,16 +178,21 @@ def run_plan(
     batch: int | None = None,
     device: str | None = None,
     narrator: Narrator | None = None,
+    outcome: SyncOutcome | None = None,
 ) -> SyncOutcome:
     """Do what the plan says. What a step changes is planned anew before the next.
 
+    Args:
+        outcome: filled in step by step, so that it is known what was done where this raises.
+
     Raises:
-        ModelError: the model is needed and cannot be loaded.
+        ModelError: the model is needed and cannot be loaded; raised when all that does without it is done.
         StoreError: the store cannot be written.
     """
     narrate = narrator or Narrator()
     load = model_loader(device)
-    outcome = SyncOutcome()
+    outcome = SyncOutcome() if outcome is None else outcome
+    refused: ModelError | None = None
     if plan.scan is not None and (plan.retries or not plan.scan.is_empty):
         outcome.scan = apply_scan(
             store,
@@ -197,24 +203,41 @@ def run_plan(
         )
     now = make_plan(store, scan=False) if outcome.scan else plan
     if now.images_to_embed:
-        outcome.embed = embed(
-            store,
-            batch=batch,
-            load=load,
-            progress=lambda done, total, failures: narrate.progress("embed", done, total, failures),
-            on_conflict=narrate.say,
-            on_failure=narrate.failed,
-        )
+        try:
+            outcome.embed = embed(
+                store,
+                batch=batch,
+                load=load,
+                progress=lambda done, total, failures: narrate.progress("embed", done, total, failures),
+                on_conflict=narrate.say,
+                on_failure=narrate.failed,
+            )
+        except ModelError as error:
+            refused, load = error, _refusing(error)
         now = make_plan(store, scan=False)
     if now.base:
-        outcome.tag = tag(
-            store,
-            load=load,
-            progress=lambda done, total: narrate.progress("tag", done, total, 0),
-            on_conflict=narrate.say,
-            say=narrate.say,
-        )
+        try:
+            outcome.tag = tag(
+                store,
+                load=load,
+                progress=lambda done, total: narrate.progress("tag", done, total, 0),
+                on_conflict=narrate.say,
+                say=narrate.say,
+            )
+        except UnscoredError as error:
+            refused, outcome.tag = error, error.outcome
         now = make_plan(store, scan=False)
     if now.derived:
         outcome.derived = derive_attributes(store, on_conflict=narrate.say)
+    if refused is not None:
+        raise refused
     return outcome
+
+
+def _refusing(error: ModelError) -> Callable[[str], Embedder]:
+    """A loader for what was tried in vain already, which may have taken minutes."""
+
+    def refuse(spec: str) -> Embedder:
+        raise error
+
+    return refuse

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from colonnade.engine.calibration import Fit, default_fit
-from colonnade.engine.errors import ConflictError, InputError
+from colonnade.engine.errors import ConflictError, InputError, ModelError
 from colonnade.engine.fit_choice import Grounds, read_grounds
 from colonnade.engine.fit_rows import stage_fits
 from colonnade.engine.freshness import AttributeWork, CellState, base_work, cell_states
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
     from colonnade.engine.known_stats import KnownStats
 
-__all__ = ["TagOutcome", "chosen_attributes", "plan_tag", "tag"]
+__all__ = ["TagOutcome", "UnscoredError", "chosen_attributes", "plan_tag", "tag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,15 @@ class TagOutcome:
     """The codes that got a new fit."""
     no_signal: tuple[str, ...] = ()
     """Those of them of which the collection shows no sign."""
+
+
+class UnscoredError(ModelError):
+    """Attributes have prompts without a vector, which cannot be encoded; the others were scored."""
+
+    def __init__(self, message: str, outcome: TagOutcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        """What was done for the others."""
 
 
 def plan_tag(
@@ -133,6 +142,8 @@ def tag(
 ) -> TagOutcome:
     """Score every stale or missing cell of the base attributes, or of `codes`.
 
+    An attribute of which a prompt has no vector and cannot be encoded keeps none of the others from being scored.
+
     Args:
         force: compute them even if fresh. Fits that hold stay.
         load: gives the model where a text has no vector yet; by default `load_embedder`.
@@ -142,10 +153,11 @@ def tag(
 
     Raises:
         InputError: an unknown code, or a wrong vocabulary.
-        ModelError: a prompt has no vector and cannot be encoded.
+        UnscoredError: a prompt has no vector and cannot be encoded; raised when all else is done.
     """
     tell = say or (lambda line: None)
     encoded, encodes = Encoded({}, {}), True
+    refused: ModelError | None = None
     for _ in conflict_retries(store.path, on_conflict):
         snapshot, vocabulary = store.snapshot(), store.vocabulary()
         model = store.settings.active
@@ -154,14 +166,21 @@ def tag(
         grounds = replace(read_grounds(snapshot, vocabulary, model), encodes=encodes)
         planned = plan_tag(snapshot, vocabulary, model, codes=codes, force=force, grounds=grounds)
         work = [item for item in planned if item.cells]
+        unscored: list[str] = []
+        if refused is not None:
+            unscored = [w.code for w in work if missing_prompts(vocabulary, encoded.added_to(grounds), [w])]
+            work = [item for item in work if item.code not in unscored]
         if not work:
-            return TagOutcome()
+            return _told(TagOutcome(), unscored, refused)
         try:
             prompts, phrases = missing_prompts(vocabulary, grounds, work), missing_phrases(grounds, work)
             encoded = encode_for(grounds, prompts, phrases, encoded, load)
         except PhrasesError as error:
             encodes = False
             tell(str(error))
+            continue
+        except ModelError as error:
+            encodes, refused = encodes and not phrases, error
             continue
         whole = encoded.added_to(grounds)
         to_make = [item for item in work if item.to_make]
@@ -193,8 +212,15 @@ def tag(
         _tell(work, outcome, model, tell)
         if by_hand := [w.code for w in to_make if w.choice and w.choice.previous and w.choice.previous.moved]:
             tell(f"calibrated anew, so cuts set by hand are gone: {some(by_hand)}")
-        return outcome
+        return _told(outcome, unscored, refused)
     raise AssertionError("unreachable")
+
+
+def _told(outcome: TagOutcome, unscored: Sequence[str], refused: ModelError | None) -> TagOutcome:
+    """The outcome; raised with what kept attributes from being scored, if there are any."""
+    if not unscored:
+        return outcome
+    raise UnscoredError(f"{some(unscored)} cannot be scored: {refused}", outcome) from refused
 
 
 def _new_fits(

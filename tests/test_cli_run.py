@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -194,13 +194,39 @@ def test_a_root_that_is_not_there_is_told_every_time(tmp_path: Path) -> None:
     store = make_store(tmp_path, images=2)
     assert colonnade("sync", "-s", store.path).returncode == 0
     (tmp_path / "photos").rename(tmp_path / "unmounted")
-    for command in ("sync", "plan"):
+    for command in ("sync", "plan", "scan"):
         done = colonnade(command, "-s", store.path)
         assert done.returncode == 1
         assert "problem in photos" in done.stdout + done.stderr
     told = json.loads(colonnade("sync", "--json", "-s", store.path).stdout)
     assert len(told["plan"]["problems"]) == 1
     assert colonnade("query", "true", "--count", "-s", store.path).stdout == "2\n"
+
+
+@pytest.mark.parametrize("commands", [("plan", "sync", "sync", "plan"), ("scan", "scan")])
+def test_a_folder_that_cannot_be_looked_at_is_told_every_time(
+    tmp_path: Path, commands: Sequence[str]
+) -> None:
+    store = make_store(tmp_path, images=1)
+    (tmp_path / "photos" / "disk").symlink_to(tmp_path / "unmounted")
+    for command in commands:
+        done = colonnade(command, "-s", store.path)
+        assert done.returncode == 1
+        assert "problem in photos: disk: not there (a link to nothing, " in done.stdout + done.stderr
+    told = json.loads(colonnade("scan", "--json", "-s", store.path).stdout)
+    assert len(told["problems"]) == 1 and told["outcomes"]["scan"]["unchanged"] == 1
+    (tmp_path / "unmounted").mkdir()
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    assert colonnade("scan", "-s", store.path).returncode == 0
+
+
+def test_a_picture_that_is_a_link_to_nothing_hides_nothing(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=1)
+    (tmp_path / "photos" / "linked.jpg").symlink_to(tmp_path / "none.jpg")
+    assert colonnade("sync", "-s", store.path).returncode == 0
+    for command in ("plan", "scan"):
+        done = colonnade(command, "-s", store.path)
+        assert done.returncode == 0 and "linked.jpg" in done.stdout + done.stderr
 
 
 def test_a_name_that_is_not_utf_8_is_found_as_typed(tmp_path: Path) -> None:

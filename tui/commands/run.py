@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Annotated
 
 import typer
 
-from colonnade.tui.console import (
-    JsonOption,
-    StoreOption,
-    emit,
-    emit_json,
-    open_store,
-    print_table,
-    progress,
-    say,
+from colonnade.tui.commands.run_report import (
+    embed_rows,
+    end_where_blind,
+    list_codes,
+    narrated_job,
+    outcomes_json,
+    report,
+    sync_rows,
 )
-from colonnade.tui.plan_text import absent_roots, count, plan_json, plan_lines, scan_rows
-
-if TYPE_CHECKING:
-    from colonnade.engine.jobs import Job
-    from colonnade.engine.store import Store
-    from colonnade.engine.sync import Narrator, Plan
+from colonnade.tui.console import JsonOption, StoreOption, emit, emit_json, open_store, say
+from colonnade.tui.plan_text import plan_json, plan_lines, problem_lines, scan_rows
 
 __all__ = ["register"]
 
@@ -32,40 +27,6 @@ BatchOption = Annotated[
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda or mps; by default the fastest there is.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Compute again what is fresh.")]
-_SHOWN_FAILURES = 20
-
-
-@contextmanager
-def _job(store: Store, command: Sequence[str]) -> Iterator[tuple[Job, Narrator]]:
-    """A recorded job with a progress line on the terminal."""
-    from colonnade.engine.jobs import record_job
-    from colonnade.engine.sync import Narrator
-
-    with record_job(store.path, command) as job, progress("") as line:
-
-        def show(phase: str, done: int, total: int, failures: int) -> None:
-            job.update(phase, done, total, failures)
-            line.phase(phase)
-            line.update(done, total, failures)
-
-        def tell(text: str) -> None:
-            job.log(text)
-            line.close()
-            say(text)
-
-        yield job, Narrator(show, tell, job.failed)
-
-
-def _report(rows: list[tuple[str, str, int]], failures: Sequence[tuple[str, str]], failed: int) -> None:
-    """The table of outcomes on stdout, and the first unreadable files on stderr."""
-    print_table(["step", "outcome", "count"], [(s, o, f"{n:,}") for s, o, n in rows if n], right={"count"})
-    for path, reason in failures[:_SHOWN_FAILURES]:
-        say(f"unreadable: {path}: {reason}")
-    if failed > min(len(failures), _SHOWN_FAILURES):
-        say(
-            f"... and {failed - min(len(failures), _SHOWN_FAILURES):,} more: "
-            "colonnade sql \"SELECT path, error FROM images WHERE state = 'unreadable'\""
-        )
 
 
 def sync(
@@ -78,7 +39,8 @@ def sync(
 
     Example: colonnade sync
     """
-    from colonnade.engine.sync import make_plan, run_plan
+    from colonnade.engine.errors import ModelError
+    from colonnade.engine.sync import SyncOutcome, make_plan, run_plan
 
     opened = open_store(store)
     plan = make_plan(opened)
@@ -88,46 +50,30 @@ def sync(
         else:
             for text in plan_lines(plan, opened):
                 say(text)
-        _tell_absent(plan)
+        end_where_blind(plan.scan)
         return
     for text in plan_lines(plan, opened):
         say(text)
-    with _job(opened, ["sync"]) as (job, narrator):
-        outcome = run_plan(opened, plan, batch=batch, device=device, narrator=narrator)
+    outcome = SyncOutcome()
+    refused: ModelError | None = None
+    with suppress(ModelError), narrated_job(opened, ["sync"]) as (job, narrator):
+        try:
+            run_plan(opened, plan, batch=batch, device=device, narrator=narrator, outcome=outcome)
+        except ModelError as error:
+            refused = error
         failures = [*(outcome.scan.failures if outcome.scan else ()), *outcome.embed.failures]
         rate = outcome.embed.embedded / outcome.embed.seconds if outcome.embed.embedded else None
         job.note(outcomes=tuple(failures[:1000]), embedded_per_second=rate, failures=outcome.failures)
-    rows = [
-        *(scan_rows(outcome.scan) if outcome.scan else ()),
-        ("embed", "embedded", outcome.embed.embedded),
-        ("embed", "copies, vector shared", outcome.embed.shared),
-        ("embed", "unreadable", outcome.embed.failed),
-        ("embed", "file not there or changed, left for the next sync", outcome.embed.left),
-        ("tag", "prompts encoded", outcome.tag.encoded_prompts),
-        ("tag", "background phrases encoded", outcome.tag.encoded_phrases),
-        ("tag", "attributes calibrated", len(outcome.tag.fitted)),
-        ("tag", "attributes scored", len(outcome.tag.attributes)),
-        ("tag", "rows scored", outcome.tag.rows),
-        ("derive", "attributes derived", len(outcome.derived)),
-    ]
+        if refused is not None:
+            raise refused
+    rows = sync_rows(outcome)
     if json_:
-        emit_json({"plan": plan_json(plan), "outcomes": _outcomes(rows), "unreadable": failures})
-    else:
-        _report(rows, failures, outcome.failures)
-    _tell_absent(plan)
-
-
-def _tell_absent(plan: Plan) -> None:
-    """End with status 1 if a root is not there: its images were left alone, and somebody should know."""
-    if absent_roots(plan.scan):
-        raise typer.Exit(1)
-
-
-def _outcomes(rows: Sequence[tuple[str, str, int]]) -> dict[str, Any]:
-    result: dict[str, dict[str, int]] = {}
-    for step, outcome, number in rows:
-        result.setdefault(step, {})[outcome] = number
-    return result
+        emit_json({"plan": plan_json(plan), "outcomes": outcomes_json(rows), "unreadable": failures})
+    elif refused is None or any(number for _, _, number in rows):
+        report(rows, failures, outcome.failures)
+    if refused is not None:
+        raise refused
+    end_where_blind(plan.scan)
 
 
 def plan(store: StoreOption = None, json_: JsonOption = False) -> None:
@@ -144,8 +90,9 @@ def plan(store: StoreOption = None, json_: JsonOption = False) -> None:
     else:
         for text in plan_lines(made, opened):
             emit(text)
-    if not made.empty or absent_roots(made.scan):
+    if not made.empty:
         raise typer.Exit(1)
+    end_where_blind(made.scan)
 
 
 def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
@@ -158,8 +105,10 @@ def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
     opened = open_store(store)
     if not opened.settings.roots:
         say("the store has no image roots: colonnade root add IMAGES")
-    with _job(opened, ["scan"]) as (job, narrator):
+    with narrated_job(opened, ["scan"]) as (job, narrator):
         planned = plan_scan(opened)
+        for text in problem_lines(planned):
+            narrator.say(text)
         outcome = apply_scan(
             opened,
             planned,
@@ -170,9 +119,16 @@ def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
         job.note(outcomes=outcome.failures, failures=outcome.unreadable)
     rows = scan_rows(outcome)
     if json_:
-        emit_json({"outcomes": _outcomes(rows), "unreadable": outcome.failures})
+        emit_json(
+            {
+                "problems": problem_lines(planned),
+                "outcomes": outcomes_json(rows),
+                "unreadable": outcome.failures,
+            }
+        )
     else:
-        _report(rows, outcome.failures, outcome.unreadable)
+        report(rows, outcome.failures, outcome.unreadable)
+    end_where_blind(planned)
 
 
 def embed(
@@ -195,7 +151,7 @@ def embed(
     from colonnade.engine.sync import model_loader
 
     opened = open_store(store)
-    with _job(opened, ["embed"]) as (job, narrator):
+    with narrated_job(opened, ["embed"]) as (job, narrator):
         outcome = run_embed(
             opened,
             batch=batch,
@@ -208,16 +164,13 @@ def embed(
         )
         rate = outcome.embedded / outcome.seconds if outcome.embedded else None
         job.note(outcomes=tuple(outcome.failures), embedded_per_second=rate, failures=outcome.failed)
-    rows = [
-        ("embed", "embedded", outcome.embedded),
-        ("embed", "copies, vector shared", outcome.shared),
-        ("embed", "unreadable", outcome.failed),
-        ("embed", "file not there or changed, left for the next sync", outcome.left),
-    ]
+    rows = embed_rows(outcome)
     if json_:
-        emit_json({"outcomes": _outcomes(rows), "unreadable": outcome.failures, "seconds": outcome.seconds})
+        emit_json(
+            {"outcomes": outcomes_json(rows), "unreadable": outcome.failures, "seconds": outcome.seconds}
+        )
     else:
-        _report(rows, outcome.failures, outcome.failed)
+        report(rows, outcome.failures, outcome.failed)
 
 
 CodesArgument = Annotated[
@@ -238,28 +191,40 @@ def tag(
     Example: colonnade tag earth moon
     """
     from colonnade.engine.derive_run import derive_attributes
+    from colonnade.engine.tag import TagOutcome, UnscoredError
     from colonnade.engine.tag import tag as run_tag
 
     opened = open_store(store)
     if opened.settings.active is None:
         say("there are no embeddings yet: colonnade sync, or colonnade import embeddings")
         return
+    outcome = TagOutcome()
     written: Sequence[str] = ()
-    with _job(opened, ["tag", *(codes or ()), *(["--derive"] if derive else [])]) as (_, narrator):
-        outcome = run_tag(
-            opened,
-            codes=codes or None,
-            force=force,
-            progress=lambda done, total: narrator.progress("tag", done, total, 0),
-            on_conflict=narrator.say,
-            say=narrator.say,
-        )
+    unscored: UnscoredError | None = None
+    command = ["tag", *(codes or ()), *(["--derive"] if derive else [])]
+    with suppress(UnscoredError), narrated_job(opened, command) as (_, narrator):
+        try:
+            outcome = run_tag(
+                opened,
+                codes=codes or None,
+                force=force,
+                progress=lambda done, total: narrator.progress("tag", done, total, 0),
+                on_conflict=narrator.say,
+                say=narrator.say,
+            )
+        except UnscoredError as error:
+            outcome, unscored = error.outcome, error
         if derive:
             narrator.progress("derive", 0, 0, 0)
             written = derive_attributes(opened, on_conflict=narrator.say)
-    _list_codes(outcome.attributes, "scored")
+        if unscored is not None:
+            raise unscored
+    if outcome.attributes or unscored is None:
+        list_codes(outcome.attributes, "scored")
     if written:
-        _list_codes(written, "derived")
+        list_codes(written, "derived")
+    if unscored is not None:
+        raise unscored
 
 
 def derive(codes: CodesArgument = None, store: StoreOption = None, force: ForceOption = False) -> None:
@@ -270,16 +235,9 @@ def derive(codes: CodesArgument = None, store: StoreOption = None, force: ForceO
     from colonnade.engine.derive_run import derive_attributes
 
     opened = open_store(store)
-    with _job(opened, ["derive", *(codes or ())]) as (_, narrator):
+    with narrated_job(opened, ["derive", *(codes or ())]) as (_, narrator):
         written = derive_attributes(opened, codes=codes or None, force=force, on_conflict=narrator.say)
-    _list_codes(written, "derived")
-
-
-def _list_codes(codes: Sequence[str], verb: str) -> None:
-    """The codes that were written on stdout, a line each."""
-    for code in codes:
-        emit(code)
-    say(f"{count(len(codes), 'attribute')} {verb}" if codes else "nothing to do: everything is fresh")
+    list_codes(written, "derived")
 
 
 def register(app: typer.Typer) -> None:
