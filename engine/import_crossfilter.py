@@ -93,7 +93,7 @@ def match_stems(snapshot: Snapshot, names: Sequence[str]) -> Matches:
     """Names are those of image files without folder and extension, or of imported images.
 
     Upper and lower case count as the same where that is unambiguous. Copies of one picture all get its vector; files of
-    one name that hold different pictures get none.
+    one name that hold different pictures get none, and the name is among those that are unclear.
     """
     columns = ["image_id", "path", "content_hash", "source", "state"]
     data = read_table("images", snapshot.files("images"), columns)
@@ -106,29 +106,34 @@ def match_stems(snapshot: Snapshot, names: Sequence[str]) -> Matches:
             imported[path] = image_id
         elif state != "missing":
             files.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append((image_id, content))
-    folded = _unique_by_case(files)
-    alone = _unique_by_case(names)
+    stems, alike = _by_case(files), _by_case(names)
     rows: list[int] = []
     ids: list[int] = []
+    unclear: list[str] = []
     for row, name in enumerate(names):
-        found = files.get(name)
-        if found is None and alone.get(name.lower()) == name:
-            found = files.get(folded.get(name.lower(), ""))
-        if found and len({content for _, content in found}) == 1:
+        found, lower = files.get(name, []), name.lower()
+        several = len({content for _, content in found}) > 1
+        if not found and lower in stems:
+            stem = stems[lower] if alike[lower] else None
+            found = files[stem] if stem else []
+            several = len({content for _, content in found}) != 1
+        if several:
+            unclear.append(name)
+        if found and not several:
             mine = [image_id for image_id, _ in found]
         else:
             mine = [imported[name]] if name in imported else []
         rows += [row] * len(mine)
         ids += mine
-    return Matches(np.array(rows, np.int64), np.array(ids, np.int64))
+    return Matches(np.array(rows, np.int64), np.array(ids, np.int64), tuple(unclear))
 
 
-def _unique_by_case(names: Iterable[str]) -> dict[str, str]:
-    """Lower case -> the one name that reads so."""
+def _by_case(names: Iterable[str]) -> dict[str, str | None]:
+    """Lower case -> the one name that reads so; None where several do."""
     found: dict[str, str | None] = {}
     for name in names:
         found[name.lower()] = None if name.lower() in found else name
-    return {lower: name for lower, name in found.items() if name is not None}
+    return found
 
 
 @dataclass(frozen=True)

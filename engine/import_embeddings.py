@@ -53,6 +53,8 @@ class Imported:
     """Attributes whose scores were removed, because a prompt of theirs has another vector now."""
     activated: bool = False
     """Whether the imported model became the active one."""
+    unclear: tuple[str, ...] = ()
+    """Names of several different pictures: none of those was given the vector, an image without a file was."""
 
 
 def import_embeddings(
@@ -212,6 +214,7 @@ def store_vectors(
             background=len(texts.get(BACKGROUND, ())),
             dropped=tuple(dropped),
             activated=activate,
+            unclear=counts.unclear,
         )
     raise AssertionError("unreachable")
 

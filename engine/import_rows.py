@@ -39,6 +39,8 @@ class Matches:
 
     rows: np.ndarray
     ids: np.ndarray
+    unclear: tuple[str, ...] = ()
+    """Names of rows that might be one of several files, and were given to none."""
 
 
 Resolve = Callable[[Snapshot, Sequence[str]], Matches]
@@ -186,6 +188,7 @@ def stage_images(
         work.take(start, block)
         start += len(block)
     work.counts.new = len(new)
+    work.counts.unclear = matches.unclear
     return work.counts
 
 

@@ -32,6 +32,8 @@ class Counts:
     unchanged: int = 0
     lost: list[DataFile] = field(default_factory=list)
     """Damaged files of embeddings that the commit leaves out."""
+    unclear: tuple[str, ...] = ()
+    """Names that several different pictures have, which got no vector therefore."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_process import colonnade
+from collections_on_disk import write_image
 from test_import_crossfilter import UUIDS, database, pack
 from vector_files import PROMPTS, image_file, new_store, prompt_file, vectors
 
@@ -117,6 +118,20 @@ def test_import_crossfilter(store: Path, tmp_path: Path) -> None:
     connection.close()
     ran = colonnade(store, "import", "crossfilter", path)
     assert (ran.code, ran.err.count("\n")) == (3, 1)
+
+
+def test_a_uuid_of_two_pictures_is_told(store: Path, tmp_path: Path) -> None:
+    for number, folder in enumerate(("x", "y")):
+        write_image(tmp_path / "photos" / folder / f"{UUIDS[0]}.jpg", number)
+    write_image(tmp_path / "photos" / f"{UUIDS[1]}.jpg", 9)
+    path = database(tmp_path / "c.db", dict(zip(UUIDS, map(pack, vectors(4)), strict=True)))
+    for options in ((), ("--json",)):
+        ran = colonnade(
+            store, "import", "crossfilter", path, "--root", tmp_path / "photos", "--type", "SIGLIP2", *options
+        )
+        assert ran.code == 0, ran.err
+        assert f"warning: 1 UUID ({UUIDS[0]}): several different pictures have this name" in ran.err
+    assert ran.json["unclear"] == [UUIDS[0]]
 
 
 def test_a_hostile_name_does_not_reach_the_terminal(store: Path, tmp_path: Path) -> None:

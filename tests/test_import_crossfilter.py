@@ -19,7 +19,7 @@ from query_stores import image
 from vector_files import add_files, new_store, stored_vectors, vectors
 
 from colonnade.engine.errors import InputError
-from colonnade.engine.import_crossfilter import import_crossfilter, open_table
+from colonnade.engine.import_crossfilter import import_crossfilter, match_stems, open_table
 from colonnade.engine.msgpack_vectors import Malformed, decode_vector
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files
@@ -137,6 +137,7 @@ def test_files_of_a_root_get_their_vectors(store: Store, tmp_path: Path) -> None
 
     done = import_crossfilter(store, path, root=folder, scan=scan)
     assert (done.images, done.new, done.updated) == (4, 1, 4)
+    assert done.unclear == (UUIDS[3],)
     stored = stored_vectors(store, done.model)
     assert set(stored) == {
         f"x/{UUIDS[0]}.jpg", f"{UUIDS[1].upper()}.JPG", f"y/{UUIDS[2]}.jpg", f"z/{UUIDS[2]}.png", UUIDS[3]
@@ -144,6 +145,28 @@ def test_files_of_a_root_get_their_vectors(store: Store, tmp_path: Path) -> None
     assert np.array_equal(stored[f"y/{UUIDS[2]}.jpg"], stored[f"z/{UUIDS[2]}.png"])
     import_crossfilter(store, path, root=folder, scan=lambda store: None)
     assert len(store.settings.roots) == 1
+
+
+def test_names_that_only_their_case_tells_apart(store: Store) -> None:
+    add_files(
+        store,
+        image(0, path="Ab.jpg"),
+        image(1, path="aB.jpg"),
+        image(2, path="CD.jpg"),
+        image(3, path="x/EF.jpg"),
+        image(4, path="y/EF.jpg"),
+        image(5, path="gh.jpg"),
+    )
+
+    def match(*names: str) -> tuple[list[int], list[int], tuple[str, ...]]:
+        found = match_stems(store.snapshot(), names)
+        return found.rows.tolist(), found.ids.tolist(), found.unclear
+
+    assert match("ab", "aB") == ([1], [1], ("ab",)), "by its very name where it has one"
+    assert match("ab") == ([], [], ("ab",))
+    assert match("cd", "gh") == ([0, 1], [2, 5], ())
+    assert match("cd", "Cd") == ([], [], ("cd", "Cd")), "one file, which two rows may mean"
+    assert match("ef", "zz", "ZZ") == ([], [], ("ef",))
 
 
 def test_a_real_scan(store: Store, tmp_path: Path) -> None:
@@ -155,7 +178,7 @@ def test_a_real_scan(store: Store, tmp_path: Path) -> None:
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{uuid}.jpg")
     path = database(tmp_path / "c.db", dict(zip(UUIDS, map(pack, vectors(4)), strict=True)))
     done = import_crossfilter(store, path, root=tmp_path / "photos")
-    assert (done.new, done.updated) == (1, 3)
+    assert (done.new, done.updated, done.unclear) == (1, 3, ())
 
 
 def refuse(store: Store, path: Path, *words: str) -> None:

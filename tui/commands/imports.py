@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from colonnade.tui.amounts import count_of
 from colonnade.tui.console import JsonOption, StoreOption, add_group, emit_json, open_store, progress, say
 
 if TYPE_CHECKING:
@@ -164,6 +166,10 @@ def import_crossfilter(
     _warn_of_scale(opened, before.get(done.model))
     if "siglip" in done.model.lower() and logit_bias is None:
         say("SigLIP has a logit scale and bias of its own: give them with --logit-scale and --logit-bias")
+    if done.unclear:
+        say(
+            f"warning: {_some(done.unclear)}: several different pictures have this name, so none was given the vector"
+        )
     _report(opened, done, changed=_state(opened) != was, json_=json_)
 
 
@@ -172,6 +178,12 @@ def _scan(store: Store) -> None:
 
     with progress("scan") as line:
         apply_scan(store, plan_scan(store), line.update, narrate=say)
+
+
+def _some(names: Sequence[str]) -> str:
+    """How many, and the first of them."""
+    shown = ", ".join([*(name[:80] for name in names[:3]), *(["..."] if len(names) > 3 else [])])
+    return f"{count_of(len(names), 'UUID')} ({shown})"
 
 
 def _state(store: Store) -> tuple[int, frozenset[Model]]:
