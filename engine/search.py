@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,15 @@ from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_embeddings, read_table
 
+if TYPE_CHECKING:
+    from colonnade.engine.lookup import ImageRow
+
 __all__ = [
     "Hit",
     "active_model",
     "embedding_of",
     "nearest_images",
+    "no_embedding",
     "search_text",
     "similar_to_file",
     "top_cosines",
@@ -112,6 +117,20 @@ def embedding_of(snapshot: Snapshot, model: Model, image_id: int) -> np.ndarray 
         if place < len(ids) and ids[place] == image_id:
             return np.array(vectors[place])
     return None
+
+
+def no_embedding(store: Store, model: Model, image: ImageRow | None = None) -> str:
+    """That an image has no embedding of the active model, and what would give it one: "has no embedding of ..."."""
+    said = f"has no embedding of {model.key}"
+    if image is not None and image.error:
+        return f"{said}: {image.error}"
+    if image is not None and image.state == "missing":
+        return f"{said}: its file is missing"
+    if image is not None and image.source == "import":
+        return f"{said}, and no file; `colonnade import embeddings` gives it one"
+    if not store.settings.spec:
+        return f"{said}, which was imported and cannot embed it; `colonnade import embeddings` gives it one"
+    return f"{said}; `colonnade sync` embeds it"
 
 
 def top_cosines(files: Sequence[DataFile], vector: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_process import colonnade
-from collections_on_disk import write_image
+from collections_on_disk import make_store, scan, write_image
 from test_import_crossfilter import UUIDS, database, pack
 from vector_files import PROMPTS, image_file, new_store, prompt_file, vectors
 
@@ -132,6 +132,22 @@ def test_a_uuid_of_two_pictures_is_told(store: Path, tmp_path: Path) -> None:
         assert ran.code == 0, ran.err
         assert f"warning: 1 UUID ({UUIDS[0]}): several different pictures have this name" in ran.err
     assert ran.json["unclear"] == [UUIDS[0]]
+
+
+def test_what_has_no_vector_of_an_imported_model_is_not_for_sync(tmp_path: Path) -> None:
+    made = make_store(tmp_path, images=2)
+    scan(made)
+    images = image_file(tmp_path / "i.parquet", ["000.jpg"], vectors(1))
+    words = ("--model", "m", "--logit-scale", 100)
+    assert colonnade(made.path, "import", "embeddings", images, *words).code == 0
+    outside = write_image(tmp_path / "outside.jpg", 5)
+    for image, code in (("001.jpg", 3), (tmp_path / "photos" / "001.jpg", 3), (outside, 5)):
+        ran = colonnade(made.path, "similar", image)
+        assert (ran.code, ran.out, "sync" in ran.err) == (code, "", False)
+        assert "imported" in ran.err and "cannot embed" in ran.err
+    (tmp_path / "photos" / "001.jpg").unlink()
+    scan(made)
+    assert "its file is missing" in colonnade(made.path, "similar", "001.jpg").err
 
 
 def test_a_hostile_name_does_not_reach_the_terminal(store: Path, tmp_path: Path) -> None:

@@ -67,13 +67,13 @@ def prompt_table(
 
 def similar(helper: Helper, image_id: int, limit: int = 1000) -> list[dict[str, Any]]:
     """The images that look most like one of the store, best first, without itself. Needs no model."""
-    from colonnade.engine.search import active_model, embedding_of, nearest_images
+    from colonnade.engine.search import active_model, embedding_of, nearest_images, no_embedding
 
     store = helper.store
     snapshot, model = store.snapshot(), active_model(store)
     vector = embedding_of(snapshot, model, image_id)
     if vector is None:
-        raise InputError(f"image {image_id}: has no embedding of {model.key}; `colonnade sync` embeds it")
+        raise InputError(f"image {image_id}: {no_embedding(store, model)}")
     return _rows(nearest_images(snapshot, model, vector, limit, without=image_id))
 
 

@@ -85,7 +85,13 @@ def similar(
     """
     from colonnade.engine.errors import InputError
     from colonnade.engine.lookup import find_image
-    from colonnade.engine.search import active_model, embedding_of, nearest_images, similar_to_file
+    from colonnade.engine.search import (
+        active_model,
+        embedding_of,
+        nearest_images,
+        no_embedding,
+        similar_to_file,
+    )
 
     chosen = _checked_format(format_, output, null=null)
     opened = open_store(store)
@@ -102,8 +108,7 @@ def similar(
         own = row.image_id
         stored = embedding_of(snapshot, model, own)
         if stored is None:
-            why = f": {row.error}" if row.error else "; `colonnade sync` embeds it"
-            raise InputError(f"{row.path}: has no embedding of {model.key}{why}")
+            raise InputError(f"{row.path}: {no_embedding(opened, model, row)}")
         vector = stored
     _write(opened, nearest_images(snapshot, model, vector, limit, without=own), chosen, output, null=null)
 
