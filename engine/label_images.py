@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from colonnade.engine.label_files import Judgement
-from colonnade.engine.lookup import without_displaced
+from colonnade.engine.lookup import in_root, without_displaced
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
@@ -19,8 +19,9 @@ class LabelImages:
     """
 
     def __init__(self, store: Store, snapshot: Snapshot, names: set[str]) -> None:
-        self._roots = {f"{root.path}/": root.name for root in store.settings.roots}
-        inside = {path for name in names if (path := self._in_root(name)[1])}
+        self._settings = store.settings
+        whole = (found for name in names if (found := in_root(self._settings, name)))
+        inside = {path for _, paths in whole for path in paths}
         names = names | {name.lower() for name in names} | inside
         columns = ["image_id", "root", "path", "uuid", "content_hash", "state"]
         data = read_table("images", snapshot.files("images"), columns)
@@ -49,8 +50,7 @@ class LabelImages:
             if not found and column == "id":
                 found = self._by_id(value)
             if not found and judgement.root is None:
-                within, path = self._in_root(value)
-                found = [i for root, i in self._paths.get(path, ()) if root == within]
+                found = self._by_whole_path(value)
         if len(found) == 1:
             return found[0]
         shown = f"{column} {value[:200]!r}"
@@ -60,10 +60,10 @@ class LabelImages:
             else f"no image of {shown}"
         )
 
-    def _in_root(self, name: str) -> tuple[str, str]:
-        """(root, path in it) where `name` is the whole path of a file in a root; else ('', '')."""
-        folder = max((folder for folder in self._roots if name.startswith(folder)), key=len, default="")
-        return (self._roots[folder], name[len(folder) :]) if folder else ("", "")
+    def _by_whole_path(self, value: str) -> list[int]:
+        within, paths = in_root(self._settings, value) or ("", ())
+        meant = ([i for root, i in self._paths.get(path, ()) if root == within] for path in paths)
+        return next(filter(None, meant), [])
 
     def _by_id(self, value: str) -> list[int]:
         number = int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else -1

@@ -15,11 +15,12 @@ from colonnade.engine.errors import InputError
 from colonnade.engine.images import name_of
 from colonnade.engine.nearest import nearest
 from colonnade.engine.pending import image_path
+from colonnade.engine.settings import Settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
 
-__all__ = ["ImageRow", "find_image", "shown_path", "without_displaced"]
+__all__ = ["ImageRow", "find_image", "in_root", "shown_path", "stored_paths", "without_displaced"]
 
 _COLUMNS = ["image_id", "root", "path", "path_bytes", "uuid", "content_hash", "source", "state", "error"]
 
@@ -52,6 +53,28 @@ def without_displaced(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     return [dict(row) for row in rows if row["state"] != "missing" or (row["root"], row["path"]) not in there]
 
 
+def stored_paths(path: str) -> tuple[str, ...]:
+    """How the images table may have a path, or a name: as it has that file's, or as given, where it was copied from a
+    screen, which shows bytes that are no text as the table has them."""
+    stored = name_of(os.fsencode(path))[0]
+    is_text = path == path.encode("utf-8", "replace").decode()
+    return (stored, path) if is_text and stored != path else (stored,)
+
+
+def in_root(settings: Settings, path: str) -> tuple[str, tuple[str, ...]] | None:
+    """The root that holds the file of a whole path, and how the images table may have its path in there.
+
+    None where no root does.
+    """
+    folders = {f"{root.path}".rstrip("/") + "/": root.name for root in settings.roots}
+    folder = max((folder for folder in folders if path.startswith(folder)), key=len, default=None)
+    return None if folder is None else (folders[folder], stored_paths(path[len(folder) :]))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 (pathlib raises for an unknown ~user)
+
+
 def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     """The image called `name`: an id (also as `id:7`), a path in its root, also after the root's name, a file's path,
     a UUID, or a file name that only one has.
@@ -61,9 +84,8 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     """
     data = read_table("images", snapshot.files("images"), _COLUMNS)
     settings = store.settings
-    typed, name = name, name_of(os.fsencode(name))[0]
-    # As typed, or copied from a screen, which shows bytes that are no text as the table holds them.
-    names = [name] if typed != typed.encode("utf-8", "replace").decode() else [name, typed]
+    typed, names = name, stored_paths(name)
+    name = names[0]
     matches = None
     if name.startswith("id:") and name[3:].isdecimal():
         matches = data.filter(pc.equal(data["image_id"], int(name[3:21])))
@@ -80,13 +102,11 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
     root_name, slash, inside = name.partition("/")
     if not matches.num_rows and slash:
         matches = data.filter(pc.and_(pc.equal(data["root"], root_name), pc.equal(data["path"], inside)))
-    if not matches.num_rows:
-        outside = Path(os.path.abspath(Path(typed).expanduser()))  # noqa: PTH100
-        for root in settings.roots:
-            if outside.is_relative_to(root.path):
-                inside = name_of(os.fsencode(outside.relative_to(root.path)))[0]
-                here = pc.and_(pc.equal(data["root"], root.name), pc.equal(data["path"], inside))
-                matches = data.filter(here)
+    if not matches.num_rows and (whole := in_root(settings, _absolute(typed))):
+        root_name, paths = whole
+        matches = data.filter(
+            pc.and_(pc.equal(data["root"], root_name), pc.is_in(data["path"], pa.array(paths)))
+        )
     if not matches.num_rows and "/" not in name:
         matches = data.filter(pc.ends_with(data["path"], f"/{name}"))
     rows = without_displaced(matches.to_pylist())

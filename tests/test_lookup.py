@@ -11,6 +11,8 @@ from collections_on_disk import make_store, write_image
 
 from colonnade.engine.errors import InputError
 from colonnade.engine.import_embeddings import import_vectors
+from colonnade.engine.label_files import Judgement
+from colonnade.engine.label_images import LabelImages
 from colonnade.engine.lookup import find_image
 from colonnade.engine.scan import apply_scan, plan_scan
 from colonnade.engine.settings import Model, update_settings
@@ -62,6 +64,33 @@ def test_a_file_is_found_by_where_it_is(store: Store) -> None:
     file = store.settings.roots[0].path / "deep" / "alone.jpg"
     assert find_image(store, store.snapshot(), str(file)).path == "deep/alone.jpg"
     assert find_image(store, store.snapshot(), str(file.parent / ".." / "000.jpg")).path == "000.jpg"
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/x.jpg", "~", "/", ""])
+def test_what_is_no_image_is_one_line(store: Store, name: str) -> None:
+    with pytest.raises(InputError, match="no such image"):
+        find_image(store, store.snapshot(), name)
+
+
+def test_labels_and_commands_find_a_whole_path_alike(tmp_path: Path) -> None:
+    """Also names that are no text, and one that only reads like such a name as it is shown."""
+    made = make_store(tmp_path, images=3)
+    photos = made.settings.roots[0].path
+    for old, new in (("000.jpg", b"odd\xff.jpg"), ("001.jpg", rb"two\xfe.jpg")):
+        os.rename(os.fsencode(photos / old), os.fsencode(photos) + b"/" + new)  # noqa: PTH104
+    apply_scan(made, plan_scan(made))
+    snapshot = made.snapshot()
+    shown = read_table("images", snapshot.files("images"), ["path"])["path"].to_pylist()
+    assert shown == ["002.jpg", r"odd\xff.jpg", r"two\\xfe.jpg"]
+    names = {f"{photos}/{path}": image_id for image_id, path in enumerate(shown)} | {
+        rf"{photos}/two\xfe.jpg": 2
+    }
+    images = LabelImages(made, snapshot, set(names))
+    for name, image_id in names.items():
+        assert find_image(made, snapshot, name).image_id == image_id
+        judged = Judgement(1, ("path", name), None, "earth", True, "", None, None)
+        assert images.find(judged) == image_id, name
+    assert find_image(made, snapshot, f"{photos}/odd\udcff.jpg").image_id == 1
 
 
 def test_an_ambiguous_name_is_refused_with_the_choices(store: Store) -> None:
