@@ -25,6 +25,7 @@ from colonnade.engine.facts import (
     HEAD_BYTES,
     MAX_PIXELS,
     NEEDS_EXTRA,
+    OTHER_BYTES,
     PILLOW_LOCK,
     content_digest,
     sniff_format,
@@ -253,9 +254,7 @@ def _opened(source: Path | bytes, version: Version | None, content: str | None) 
         if content is not None and content_digest(file) != content:
             _require(file, version)
             # A copy that keeps the time, onto a file of the same size: no scan can see that.
-            raise DecodeError(
-                "holds other bytes than were scanned, though its size and time are the same", "file"
-            )
+            raise DecodeError(OTHER_BYTES, "file")
         file.seek(0)
         try:
             yield file

@@ -29,7 +29,9 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
     "NEEDS_EXTRA",
+    "OTHER_BYTES",
     "ImageFacts",
+    "can_open",
     "content_digest",
     "hash_file",
     "read_facts",
@@ -44,6 +46,8 @@ HEAD_BYTES = 64
 """What `sniff_format` wants to see of a file."""
 NEEDS_EXTRA = "pip install 'colonnade[images]'"
 """In the error of a file that only lacks a decoder, so that it is tried again once that is there."""
+OTHER_BYTES = "holds other bytes than were scanned, though its size and time are the same"
+"""At the start of the error of such a file, so that the next scan reads it."""
 
 _ORIENTATION, _DATE_TIME, _EXIF_FOLDER, _ORIGINAL, _DIGITIZED = 0x0112, 0x0132, 0x8769, 0x9003, 0x9004
 _TAKEN = re.compile(r"(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -128,6 +132,15 @@ def read_facts(path: str | Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
             return replace(facts, error=one_line(str(refusal)))
         except OSError as error:
             return replace(facts, error=reason_of(error))
+
+
+def can_open(path: str | Path) -> bool:
+    """Whether the system gives a file to be read."""
+    try:
+        _open_regular(path).close()
+    except (OSError, _Refused):
+        return False
+    return True
 
 
 def hash_file(path: str | Path) -> str | None:

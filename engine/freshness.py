@@ -131,6 +131,8 @@ class CellWork:
     """How many rows it will have, or how many are missing for Task.MISSING."""
     total: int | None = None
     """For Task.MISSING: how many rows it will have."""
+    ids: tuple[int, int] | None = None
+    """Of a base attribute: (rows, id digest) that the cell will have; None where old rows of them may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,20 +212,27 @@ def base_work(
             cells.append(CellWork(shard, Task.REMOVE, "no embeddings", 0))
         elif cell is None:
             reason = "new images" if stored else "new"
-            cells.append(CellWork(shard, Task.LOGITS, reason, source.rows))
+            cells.append(CellWork(shard, Task.LOGITS, reason, source.rows, ids=_ids_of(source)))
         elif force:
             cells.append(CellWork(shard, Task.LOGITS, "forced", source.rows))
         elif (why := why_stale(cell.definition, wanted, known, logit)) is not None:
             reason = choice.to_make if choice.to_make and why == "calibration changed" else why
             kept = _log_odds_stay(known.get(cell.definition or ""), logit, to_apply) and cell.same_ids(source)
-            cells.append(CellWork(shard, Task.CONFIDENCE if kept else Task.LOGITS, reason, source.rows))
+            task = Task.CONFIDENCE if kept else Task.LOGITS
+            cells.append(CellWork(shard, task, reason, source.rows, ids=_ids_of(source)))
         elif not cell.same_ids(source):
             missing = max(source.rows - cell.rows + source.redone, 1)
-            cells.append(CellWork(shard, Task.MISSING, "new images", missing, source.rows))
+            cells.append(
+                CellWork(shard, Task.MISSING, "new images", missing, source.rows, ids=_ids_of(source))
+            )
     sketches = tuple(part for cell in stored.values() for part in cell.sketches)
     return AttributeWork(
         attribute.code, False, wanted, logit, choice.fit, tuple(cells), choice=choice, sketches=sketches
     )
+
+
+def _ids_of(source: CellState) -> tuple[int, int] | None:
+    return None if source.redone else (source.rows, source.id_digest)
 
 
 def _log_odds_stay(old: Mapping[str, Any] | None, logit: Definition, fit: Fit | None) -> bool:
@@ -255,7 +264,7 @@ def derived_work(
     wanted = derived_definition(rule, definitions)
     stored = cell_states(snapshot, "scores", attribute.code, damaged_as_empty=force)
     expected = {code: _rows_to_be(inputs[code], pending.get(code)) for code in codes}
-    changing = {cell.shard for code in codes if code in pending for cell in pending[code].cells}
+    changing = {code: {cell.shard: cell.ids for cell in work.cells} for code, work in pending.items()}
     shards = {shard for rows in expected.values() for shard in rows}
     cells = []
     for shard in sorted(shards | stored.keys()):
@@ -269,7 +278,7 @@ def derived_work(
             cells.append(CellWork(shard, Task.RULE, "forced", rows))
         elif (why := why_stale(cell.definition, wanted, known)) is not None:
             cells.append(CellWork(shard, Task.RULE, why, rows))
-        elif shard in changing or cell.inputs != _present_inputs(inputs, shard):
+        elif cell.inputs is None or cell.inputs != _inputs_to_be(inputs, shard, changing):
             cells.append(CellWork(shard, Task.RULE, "inputs changed", rows))
     return AttributeWork(attribute.code, True, wanted, None, None, tuple(cells))
 
@@ -283,11 +292,23 @@ def _rows_to_be(states: Mapping[int, CellState], work: AttributeWork | None) -> 
     return {shard: count for shard, count in rows.items() if shard not in removed}
 
 
-def _present_inputs(inputs: Mapping[str, Mapping[int, CellState]], shard: int) -> str:
-    cells = {code: states.get(shard) for code, states in inputs.items()}
-    return inputs_digest(
-        {code: (cell.rows, cell.id_digest) if cell else (0, 0) for code, cell in cells.items()}
-    )
+def _inputs_to_be(
+    inputs: Mapping[str, Mapping[int, CellState]],
+    shard: int,
+    changing: Mapping[str, Mapping[int, tuple[int, int] | None]],
+) -> str | None:
+    """The digest of a derived cell's inputs once pending work on them is done; None if that cannot be told."""
+    made_from: dict[str, tuple[int, int]] = {}
+    for code, states in inputs.items():
+        cell = states.get(shard)
+        found = (cell.rows, cell.id_digest) if cell else (0, 0)
+        if shard in changing.get(code, {}):
+            coming = changing[code][shard]
+            if coming is None:
+                return None
+            found = coming
+        made_from[code] = found
+    return inputs_digest(made_from)
 
 
 def _planned_definition(

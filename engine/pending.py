@@ -14,7 +14,6 @@ from colonnade.engine.decode import Version
 from colonnade.engine.errors import InputError
 from colonnade.engine.freshness import CellState, cell_states
 from colonnade.engine.images import file_path
-from colonnade.engine.scan_diff import file_name
 from colonnade.engine.settings import Settings
 from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.tables import id_digest, read_files, read_table
@@ -29,6 +28,7 @@ __all__ = [
     "image_path",
     "images_to_embed",
     "pending_images",
+    "perhaps_known",
     "within_reach",
 ]
 
@@ -134,17 +134,11 @@ def _is_there(folder: Path | None) -> bool:
 
 
 def found_again(scanned: ScanPlan | None) -> np.ndarray:
-    """The ids int64 of images that were missing, or gone from their path, and that a scan finds, as far as names
-    and sizes tell."""
-    roots = scanned.roots if scanned is not None else ()
-    new = [each.diff.new[place] for each in roots for place in np.flatnonzero(each.lookalike).tolist()]
-    looks = {(file_name(entry.path), entry.size) for entry in new}
+    """The ids int64 of images that were missing, or gone from their path, and that a scan finds, as far as names,
+    sizes and times tell."""
     found = [np.empty(0, np.int64)]
-    for each in roots:
-        known, diff = each.known, each.diff
-        gone = (*diff.vanished, *diff.absent) if looks else ()
-        moved = [row for row in gone if (file_name(known.paths[row]), int(known.sizes[row])) in looks]
-        found.append(known.ids[[*diff.returned, *moved]])
+    for each in scanned.roots if scanned is not None else ():
+        found += [each.known.ids[each.diff.returned], each.likely[each.likely >= 0]]
     return np.concatenate(found)
 
 
@@ -167,6 +161,19 @@ def images_to_embed(
     first = snapshot.next_image_id
     ids.append(np.arange(first, first + (scanned.count("new") if scanned is not None else 0)))
     return np.unique(np.concatenate(ids))
+
+
+def perhaps_known(pending: Pending, ids: np.ndarray, scanned: ScanPlan | None) -> int:
+    """Of the images `ids`, which are embedded next, how many a scan may find to have a vector.
+
+    Args:
+        pending: the images that surely have none.
+    """
+    if scanned is None:
+        return 0
+    touched = np.array([image_id for each in scanned.roots for image_id in each.touched], dtype=np.int64)
+    known = np.isin(touched, ids) & ~np.isin(touched, pending.ids)
+    return int(known.sum()) + (scanned.count("alike") if len(ids) else 0)
 
 
 def embedded_then(snapshot: Snapshot, model_key: str, ids: np.ndarray) -> dict[int, CellState]:

@@ -1,21 +1,22 @@
 """Bringing the images table up to date with the roots: a plan from names, sizes and times, then the work.
 
-`plan_scan` reads no image. `apply_scan` reads those that the plan calls for, in worker processes, and commits
-as it goes, so that what is finished stays if it is interrupted; files that vanished are marked last, when it
-is known which of them only moved.
+`plan_scan` reads no image; it tries whether files that the system refused can be opened now. `apply_scan` reads
+those that the plan calls for, in worker processes, and commits as it goes, so that what is finished stays if it
+is interrupted; files that vanished are marked last, when it is known which of them only moved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from colonnade.engine.errors import InputError
-from colonnade.engine.facts import MAX_PIXELS
-from colonnade.engine.images import Problem, walk
+from colonnade.engine.facts import MAX_PIXELS, can_open
+from colonnade.engine.images import FileEntry, Problem, file_path, walk
 from colonnade.engine.scan_claims import Job
 from colonnade.engine.scan_commit import Committer
 from colonnade.engine.scan_diff import KnownImages, Moves, RootDiff, diff_images
@@ -36,8 +37,12 @@ class RootPlan:
     """For rows of a root that the store no longer has: its name, and an empty path."""
     known: KnownImages
     diff: RootDiff
+    likely: np.ndarray
+    """int64 [len(diff.new)]: the id of the row that a new file seems to be, moved or renamed; -1 for none."""
     lookalike: np.ndarray
-    """bool [len(diff.new)]: has the name and the size of a file that is gone, so that it may have moved."""
+    """bool [len(diff.new)]: has the name and the size of a file that is gone, so that it is read first."""
+    alike: int
+    """Of the new files those that seem to be none, but have the size of one that is gone."""
 
     def named(self, rows: Sequence[int]) -> list[tuple[int, str]]:
         """(image_id, path) of some rows of `known`."""
@@ -45,7 +50,7 @@ class RootPlan:
 
     @property
     def looks_moved(self) -> int:
-        return int(self.lookalike.sum())
+        return int(np.count_nonzero(self.likely >= 0))
 
     @property
     def new(self) -> int:
@@ -55,6 +60,21 @@ class RootPlan:
     @property
     def changed(self) -> int:
         return len(self.diff.changed)
+
+    @property
+    def same_size(self) -> int:
+        """Of the changed files those that may only have been touched."""
+        return len(self.touched)
+
+    @property
+    def touched(self) -> list[int]:
+        """The ids of images whose file has another time but its former size, and may hold what it held."""
+        known = self.known
+        return [
+            int(known.ids[row])
+            for row, entry in self.diff.changed
+            if known.sizes[row] == entry.size and known.mtimes[row] not in (-1, entry.mtime_us)
+        ]
 
     @property
     def retried(self) -> int:
@@ -85,7 +105,7 @@ class RootPlan:
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """What a scan would do. Made from names, sizes and times only; no file was opened."""
+    """What a scan would do. Made from names, sizes and times; no file was read."""
 
     snapshot: int
     """The snapshot that it was compared with."""
@@ -107,8 +127,8 @@ class ScanPlan:
         return not any(each.diff.new or each.changed or each.returned or each.vanished for each in self.roots)
 
     def count(self, name: str) -> int:
-        """The sum over the roots of `new`, `looks_moved`, `changed`, `retried`, `returned`, `vanished`,
-        `unchanged` or `unseen`."""
+        """The sum over the roots of `new`, `looks_moved`, `changed`, `same_size`, `retried`, `returned`,
+        `vanished`, `unchanged`, `unseen` or `alike`."""
         return sum(int(getattr(each, name)) for each in self.roots)
 
 
@@ -156,18 +176,38 @@ def plan_scan(
     by_root, left, elsewhere = read_known(
         files, [root.name for root in chosen], [root.name for root in settings.roots]
     )
-    compared = [(root, known := by_root[root.name], diff_images(known, walk(root.path))) for root in chosen]
+    compared = []
+    for root in chosen:
+        known = by_root[root.name]
+        compared.append((root, known, _permitted(root, known, diff_images(known, walk(root.path)))))
     for name, known in sorted(left.items()):
         compared.append((Root(name, Path()), known, RootDiff(vanished=list(range(len(known.ids))))))
     gone = [known.ids[diff.vanished + diff.absent] for _, known, diff in compared]
     changed = [known.ids[[row for row, _ in diff.changed]] for _, known, diff in compared if diff.changed]
     looking = bool(changed) or any(diff.new for *_, diff in compared)
     moves = read_gone(files, [elsewhere, *gone] if looking else [], changed)
-    return ScanPlan(
-        snapshot.number,
-        tuple(RootPlan(root, known, diff, moves.lookalikes(diff.new)) for root, known, diff in compared),
-        moves,
-        frozenset(file.name for file in files),
+    likely = moves.likely([entry for *_, diff in compared for entry in diff.new])
+    planned, first = [], 0
+    for root, known, diff in compared:
+        own = likely[first : (first := first + len(diff.new))]
+        alike = int(np.count_nonzero(moves.of_a_size(diff.new) & (own < 0)))
+        planned.append(RootPlan(root, known, diff, own, moves.lookalikes(diff.new), alike))
+    return ScanPlan(snapshot.number, tuple(planned), moves, frozenset(file.name for file in files))
+
+
+def _permitted(root: Root, known: KnownImages, diff: RootDiff) -> RootDiff:
+    """With those files among the changed ones that the system refused so far and that can be opened now."""
+
+    def opens(row: int, entry: FileEntry) -> bool:
+        return bool(known.refused[row]) and can_open(file_path(root.path, entry.path, entry.path_bytes))
+
+    if not diff.retried or not known.refused.any():
+        return diff
+    open_now = [opens(*each) for each in diff.retried]
+    return replace(
+        diff,
+        changed=[*diff.changed, *compress(diff.retried, open_now)],
+        retried=[each for each, opened in zip(diff.retried, open_now, strict=True) if not opened],
     )
 
 

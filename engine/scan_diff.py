@@ -28,10 +28,12 @@ class KnownImages:
     paths: Sequence[str]
     sizes: NDArray[np.int64]
     mtimes: NDArray[np.int64]
-    """Microseconds since 1970."""
+    """Microseconds since 1970; -1 where the file is to be read again whatever its time is."""
     missing: NDArray[np.bool_]
     retry: NDArray[np.bool_]
-    """To be read again although size and time are the same: it could not be, or a decoder was lacking."""
+    """To be tried again although size and time are the same: it could not be read."""
+    refused: NDArray[np.bool_]
+    """Of those: the system did not permit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,28 @@ def file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+def _names_and_sizes(entries: Sequence[FileEntry]) -> NDArray[np.int64]:
+    return _keys((file_name(entry.path), entry.size) for entry in entries)
+
+
+def _keys(pairs: Iterable[tuple[object, int]]) -> NDArray[np.int64]:
+    """A number for each pair, which is the same for the same pair in this process."""
+    return np.fromiter(map(hash, pairs), np.int64)
+
+
+def _paired(keys: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each key a place in `others` that has it; -1 if there is none left. Each place is given once."""
+    places = np.argsort(others, kind="stable")
+    order = np.argsort(keys, kind="stable")
+    ranked, sorted_keys = others[places], keys[order]
+    before = np.arange(len(keys)) - np.searchsorted(sorted_keys, sorted_keys)
+    position = np.searchsorted(ranked, sorted_keys) + before
+    there = position < np.searchsorted(ranked, sorted_keys, side="right")
+    found = np.full(len(keys), -1, dtype=np.int64)
+    found[order[there]] = places[position[there]]
+    return found
+
+
 class Gone(NamedTuple):
     """A row whose file is gone from its path."""
 
@@ -133,6 +157,7 @@ class Moves:
     Each row is given out once. Columns are parallel and one element a row; memory is about 100 bytes a row.
 
     Args:
+        times: microseconds since 1970.
         held: the ids of those whose path has a file that differs. They are given out only once that was read and
             the row released.
     """
@@ -143,6 +168,7 @@ class Moves:
         roots: Sequence[str],
         paths: Sequence[str],
         sizes: Sequence[int],
+        times: Sequence[int],
         hashes: Sequence[str],
         held: Collection[int] = (),
     ) -> None:
@@ -151,7 +177,7 @@ class Moves:
         self._keys = keys[order]
         self._ids = np.asarray(ids, dtype=np.int64)[order]
         self._order = order.tolist()
-        self._roots, self._paths, self._sizes = roots, paths, sizes
+        self._roots, self._paths, self._sizes, self._times = roots, paths, sizes, times
         self._taken = np.zeros(len(order), dtype=np.bool_)
         self._held = np.isin(self._ids, np.fromiter(held, np.int64, count=len(held)))
         self._at = {int(self._ids[place]): place for place in np.flatnonzero(self._held).tolist()}
@@ -162,11 +188,37 @@ class Moves:
 
     def lookalikes(self, entries: Sequence[FileEntry]) -> NDArray[np.bool_]:
         """Which of some new files have the name and the size of a file that is gone, or may be."""
-        columns = zip(self._paths, self._sizes, strict=True) if entries else ()
-        gone = {(file_name(path), size) for path, size in columns}
-        return np.fromiter(
-            ((file_name(entry.path), entry.size) in gone for entry in entries), np.bool_, count=len(entries)
-        )
+        return np.isin(_names_and_sizes(entries), self._names_and_sizes() if entries else [])
+
+    def likely(self, entries: Sequence[FileEntry]) -> NDArray[np.int64]:
+        """For each of some new files the id of the row that it seems to be, as far as can be told unread.
+
+        That is one of its size and name, else of its size and time; -1 if there is none. Each row is named once.
+        """
+        found = np.full(len(entries), -1, dtype=np.int64)
+        if not len(entries) or not len(self):
+            return found
+        rows = _paired(_names_and_sizes(entries), self._names_and_sizes())
+        rest = np.flatnonzero(rows < 0)
+        left = np.setdiff1d(np.arange(len(self)), rows)
+        times = np.asarray(self._times, dtype=np.int64)
+        left = left[times[left] >= 0]
+        new = _keys((entries[place].size, entries[place].mtime_us) for place in rest.tolist())
+        again = _paired(new, _keys((self._sizes[row], self._times[row]) for row in left.tolist()))
+        rows[rest[again >= 0]] = left[again[again >= 0]]
+        ids = np.empty(len(self), dtype=np.int64)
+        ids[self._order] = self._ids
+        found[rows >= 0] = ids[rows[rows >= 0]]
+        return found
+
+    def of_a_size(self, entries: Sequence[FileEntry]) -> NDArray[np.bool_]:
+        """Which of some files have the size of a row."""
+        sizes = np.fromiter((entry.size for entry in entries), np.int64, count=len(entries))
+        return np.isin(sizes, np.asarray(self._sizes, dtype=np.int64))
+
+    def _names_and_sizes(self) -> NDArray[np.int64]:
+        columns = zip(self._paths, self._sizes, strict=True)
+        return _keys((file_name(path), size) for path, size in columns)
 
     @property
     def held_sizes(self) -> set[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import errno
+import os
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from colonnade.engine.facts import NEEDS_EXTRA
+from colonnade.engine.facts import NEEDS_EXTRA, OTHER_BYTES
+from colonnade.engine.images import reason_of
 from colonnade.engine.scan_diff import KnownImages, Moves
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import read_files
@@ -22,7 +25,7 @@ TRIED_AGAIN = "; the next sync tries it again"
 """In the error of an image whose file the system would not give when it was to be decoded."""
 
 _COMPARED = ("image_id", "root", "path", "content_hash", "bytes", "mtime", "source", "state", "error")
-_MATCHED = ("image_id", "root", "path", "bytes", "content_hash")
+_MATCHED = ("image_id", "root", "path", "bytes", "mtime", "content_hash")
 
 
 def read_known(
@@ -38,7 +41,6 @@ def read_known(
         All rows of `roots`, by root; those of roots that the store does not have, by root, but for the missing
         ones; the ids of the missing rows of all but `roots`.
     """
-    has_heif = importlib.util.find_spec("pillow_heif") is not None
     parts: dict[str, list[KnownImages]] = {root: [] for root in roots}
     left: dict[str, list[KnownImages]] = {}
     elsewhere = [np.empty(0, np.int64)]
@@ -48,13 +50,13 @@ def read_known(
         for root in pc.unique(data["root"]).to_pylist():
             rows = data.filter(pc.equal(data["root"], root))
             if root in parts:
-                parts[root].append(_known(rows, has_heif))
+                parts[root].append(_known(rows))
             else:
                 missing = pc.equal(rows["state"], "missing")
                 elsewhere.append(rows.filter(missing)["image_id"].to_numpy())
                 rows = rows.filter(pc.invert(missing))
                 if root not in others and rows.num_rows:
-                    left.setdefault(root, []).append(_known(rows, has_heif))
+                    left.setdefault(root, []).append(_known(rows))
     joined = [{root: _joined(part) for root, part in each.items()} for each in (parts, left)]
     return joined[0], joined[1], np.concatenate(elsewhere)
 
@@ -71,27 +73,52 @@ def read_gone(
         hashed = pc.fill_null(pc.equal(pc.binary_length(data["content_hash"]), 32), False)
         gone = pa.array(np.isin(data["image_id"].to_numpy(), wanted))
         rows = data.filter(pc.and_(hashed, gone))
+        rows = rows.set_column(rows.column_names.index("mtime"), "mtime", _times(rows))
         for name, values in columns.items():
             values += rows[name].to_pylist()
-    image_ids, roots, paths, sizes, hashes = columns.values()
-    return Moves(image_ids, roots, paths, sizes, hashes, held.tolist())
+    image_ids, roots, paths, sizes, times, hashes = columns.values()
+    return Moves(image_ids, roots, paths, sizes, times, hashes, held.tolist())
 
 
-def _known(rows: Any, has_heif: bool) -> KnownImages:
+def _known(rows: Any) -> KnownImages:
+    def said(match: Any, text: str) -> Any:
+        return pc.and_(unreadable, pc.fill_null(match(rows["error"], text), False))
+
+    unreadable = pc.equal(rows["state"], "unreadable")
     retry = pc.or_(
-        pc.is_null(rows["content_hash"]),
-        pc.fill_null(pc.ends_with(rows["error"], TRIED_AGAIN), False),
-    )
-    if has_heif:
-        retry = pc.or_(retry, pc.fill_null(pc.match_substring(rows["error"], NEEDS_EXTRA), False))
+        pc.and_(unreadable, pc.is_null(rows["content_hash"])), said(pc.ends_with, TRIED_AGAIN)
+    ).to_numpy()
+    # What the system said when a file was to be scanned, or to be decoded.
+    refused = said(pc.starts_with, reason_of(PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
+    # Those can be read now, as far as is known.
+    again = said(pc.starts_with, OTHER_BYTES).to_numpy()
+    lacking = said(pc.match_substring, NEEDS_EXTRA).to_numpy()
+    if lacking.any() and _has_heif():
+        again = again | lacking
     return KnownImages(
         ids=rows["image_id"].to_numpy(),
         paths=rows["path"].to_pylist(),
         sizes=pc.fill_null(rows["bytes"], -1).to_numpy(),
-        mtimes=pc.fill_null(rows["mtime"].cast(pa.int64()), -1).to_numpy(),
+        mtimes=np.where(again, -1, _times(rows).to_numpy()),
         missing=pc.equal(rows["state"], "missing").to_numpy(),
-        retry=pc.and_(retry, pc.equal(rows["state"], "unreadable")).to_numpy(),
+        retry=retry,
+        refused=refused.to_numpy() & retry,
     )
+
+
+def _times(rows: Any) -> Any:
+    """Microseconds since 1970; -1 for none."""
+    return pc.fill_null(rows["mtime"].cast(pa.int64()), -1)
+
+
+@cache
+def _has_heif() -> bool:
+    """Whether HEIC can be read. To be asked where there is some, for it loads the decoder."""
+    try:
+        import pillow_heif  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _joined(parts: list[KnownImages]) -> KnownImages:
@@ -105,4 +132,5 @@ def _joined(parts: list[KnownImages]) -> KnownImages:
         mtimes=column("mtimes", np.int64),
         missing=column("missing", np.bool_),
         retry=column("retry", np.bool_),
+        refused=column("refused", np.bool_),
     )

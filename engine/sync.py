@@ -26,6 +26,7 @@ from colonnade.engine.pending import (
     found_again,
     images_to_embed,
     pending_images,
+    perhaps_known,
     within_reach,
 )
 from colonnade.engine.scan import ScanOutcome, ScanPlan, apply_scan, plan_scan
@@ -53,6 +54,9 @@ class Plan:
     """How the active model is loaded, or its key where it was imported."""
     images_to_embed: int
     """Images without a vector: those in the table, and those that the scan would add or re-read."""
+    images_perhaps: int
+    """Of those: whose file may turn out to hold what it held, or to be one that is gone, once it is read. They
+    have another time and the size that they had, or another name and time and the size of one that is gone."""
     model_replaced: bool
     """Whether that is because the model's files are others than those that the vectors were made with."""
     images_without_encoder: int
@@ -143,6 +147,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         scan=scanned,
         model=settings.spec or settings.model_key or "",
         images_to_embed=len(ids),
+        images_perhaps=perhaps_known(pending, ids, scanned),
         model_replaced=replaced,
         images_without_encoder=0 if settings.spec else int(reach.sum()),
         prompts_to_encode=missing_prompts(vocabulary, then, base) if then else (),

@@ -159,14 +159,89 @@ def test_a_linked_folder_that_goes_before_it_is_embedded_is_no_work(tmp_path: Pa
     scan(store)
     away.rename(tmp_path / "gone")
     for _ in range(2):
-        assert colonnade(store.path, "sync").code == 0
+        assert colonnade(store.path, "sync").code == 1, "there is something to tell"
         plan = colonnade(store.path, "plan", "--json")
-        assert (plan.code, plan.json["images_to_embed"], plan.json["scan"]["unseen"]) == (0, 0, 1)
+        assert (plan.code, plan.json["images_to_embed"], plan.json["scan"]["unseen"]) == (1, 0, 1)
+        assert plan.json["empty"]
     assert "to embed" not in colonnade(store.path, "status").out
     add(store, 1, 2)
-    assert plan_and_sync(store)["embedded"] == 2
+    assert colonnade(store.path, "sync", "--json").json["outcomes"]["embed"]["embedded"] == 2
     (tmp_path / "gone").rename(away)
     assert plan_and_sync(store)["embedded"] == 1
+
+
+def test_files_that_were_only_touched_are_told_from_those_that_changed(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=6, vocabulary=TWO)
+    plan_and_sync(store)
+    photos = tmp_path / "photos"
+    for number in range(4):
+        os.utime(photos / f"{number:03d}.jpg", (5, 5))
+    with (photos / "005.jpg").open("ab") as file:
+        file.write(b"\0")
+    plan = colonnade(store.path, "plan", "--json").json
+    assert (plan["images_to_embed"], plan["images_perhaps"]) == (5, 4)
+    assert (plan["scan"]["changed"], plan["scan"]["same_size"]) == (5, 4)
+    told = colonnade(store.path, "plan").out
+    assert "at most 5 images to embed" in told and "4 of them only if" in told
+    after = colonnade(store.path, "sync", "--json").json["outcomes"]
+    assert (after["scan"]["touched, same content"], after["embed"]["embedded"]) == (4, 1)
+    assert colonnade(store.path, "plan").code == 0
+
+
+@pytest.mark.parametrize("kept_time", [True, False])
+def test_files_under_another_name_are_told_by_size_and_time(tmp_path: Path, kept_time: bool) -> None:
+    store = make_store(tmp_path, images=6, vocabulary=TWO)
+    plan_and_sync(store)
+    for number in range(4):
+        moved = (tmp_path / "photos" / f"{number:03d}.jpg").rename(
+            tmp_path / "photos" / f"other-{number}.jpg"
+        )
+        if not kept_time:
+            os.utime(moved, (number, number))
+    plan = colonnade(store.path, "plan", "--json").json
+    assert plan["scan"]["looks_moved"] == (4 if kept_time else 0)
+    assert (plan["images_to_embed"], plan["images_perhaps"]) == ((0, 0) if kept_time else (4, 4))
+    assert bool(plan["attributes"]) is not kept_time
+    after = colonnade(store.path, "sync", "--json").json["outcomes"]
+    assert (after["scan"]["moved, embedding kept"], after["embed"]["embedded"]) == (4, 0)
+    assert colonnade(store.path, "plan").code == 0
+
+
+def test_what_was_changed_and_changed_back_before_it_was_derived_needs_no_deriving(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=6, vocabulary=TWO)
+    plan_and_sync(store)
+    store.vocabulary_path.write_text(TWO.replace("the Sun", "our Sun"))
+    tag(store)
+    assert [work.code for work in store.plan().derived] == ["sky"]
+    store.vocabulary_path.write_text(TWO)
+    found = plan_and_sync(store)
+    assert (found["scored"], found["derived"]) == (1, 0)
+
+
+def test_files_that_can_be_opened_now_are_work(tmp_path: Path) -> None:
+    """Refused so far, as a run by somebody who may not read them leaves them."""
+    store = make_store(tmp_path, images=3, vocabulary=TWO)
+    plan_and_sync(store)
+
+    def refuse(path: str, **columns: object) -> None:
+        snapshot = store.snapshot()
+        rows = read_files(snapshot.files("images")).to_pylist()
+        for row in rows:
+            if row["path"] == path:
+                row |= {"state": "unreadable", **columns}
+        with open_stage(store.path, command="test") as stage:
+            table = pa.Table.from_pylist(rows, SCHEMAS["images"])
+            stage.replace("images", None, 0, table, read=snapshot.files("images"))
+            stage.commit()
+
+    refuse("001.jpg", error="permission denied", content_hash=None)
+    plan = colonnade(store.path, "plan", "--json")
+    assert (plan.code, plan.json["empty"], plan.json["scan"]["changed"]) == (1, False, 1)
+    assert colonnade(store.path, "sync").code == 0
+    assert colonnade(store.path, "plan").code == 0
+    refuse("001.jpg", error="input/output error", content_hash=None)
+    plan = colonnade(store.path, "plan", "--json")
+    assert plan.json["scan"]["retried"] == 1, "that it opens tells nothing of whether it can be read"
 
 
 def put_prompts(store: Store, model: Model) -> None:

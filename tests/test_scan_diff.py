@@ -38,6 +38,7 @@ def columns(rows: dict[str, Row]) -> KnownImages:
         mtimes=np.array([row.mtime for row in values], dtype=np.int64),
         missing=np.array([row.missing for row in values], dtype=np.bool_),
         retry=np.array([row.retry for row in values], dtype=np.bool_),
+        refused=np.zeros(len(values), np.bool_),
     )
 
 
@@ -119,6 +120,7 @@ def test_a_path_is_of_the_row_that_is_there() -> None:
             mtimes=np.zeros(3, np.int64),
             missing=np.array(missing),
             retry=np.zeros(3, np.bool_),
+            refused=np.zeros(3, np.bool_),
         )
         diff = diff_images(known, [FileEntry("a.jpg", there, 0)])
         assert (diff.unchanged, len(diff.absent)) == (1, 2)
@@ -129,7 +131,7 @@ def test_a_path_is_of_the_row_that_is_there() -> None:
 
 
 def test_a_row_whose_path_has_a_file_is_given_out_once_it_is_released() -> None:
-    moves = Moves([1, 2], ["r", "r"], ["a.jpg", "b.jpg"], [7, 7], ["0" * 32] * 2, held=[1, 2])
+    moves = Moves([1, 2], ["r", "r"], ["a.jpg", "b.jpg"], [7, 7], [1, 1], ["0" * 32] * 2, held=[1, 2])
     assert moves.take("r", "x.jpg", "0" * 32) is None
     assert moves.holds("0" * 32) and not moves.holds("1" * 32)
     moves.release(2)
@@ -152,6 +154,7 @@ def test_moves_are_one_to_one_complete_and_by_name_first(
         list(range(len(gone))),
         [root for root, _, _ in gone],
         [path for _, path, _ in gone],
+        [0] * len(gone),
         [0] * len(gone),
         [content * 32 for _, _, content in gone],
     )
@@ -181,16 +184,54 @@ def test_moves_are_one_to_one_complete_and_by_name_first(
 
 
 def test_lookalikes_have_name_and_size() -> None:
-    moves = Moves([1], ["r"], ["old/a.jpg"], [7], ["0" * 32])
+    moves = Moves([1], ["r"], ["old/a.jpg"], [7], [0], ["0" * 32])
     entries = [FileEntry("new/a.jpg", 7, 0), FileEntry("a.jpg", 8, 0), FileEntry("old/b.jpg", 7, 0)]
     assert moves.lookalikes(entries).tolist() == [True, False, False]
-    assert Moves([], [], [], [], []).lookalikes(entries).tolist() == [False] * 3
-    assert Moves([], [], [], [], []).take("r", "a.jpg", "0" * 32) is None
+    assert Moves([], [], [], [], [], []).lookalikes(entries).tolist() == [False] * 3
+    assert Moves([], [], [], [], [], []).take("r", "a.jpg", "0" * 32) is None
+
+
+LOOKS = st.tuples(st.sampled_from(["a.jpg", "b.jpg"]), st.integers(1, 2), st.integers(-1, 2))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LOOKS, max_size=8), st.lists(LOOKS, max_size=8))
+def test_likely_rows_are_named_once_by_size_and_name_or_else_time(
+    gone: list[tuple[str, int, int]], new: list[tuple[str, int, int]]
+) -> None:
+    count = len(gone)
+    moves = Moves(
+        [10 + row for row in range(count)],
+        ["r"] * count,
+        [f"old{row}/{name}" for row, (name, _, _) in enumerate(gone)],
+        [size for _, size, _ in gone],
+        [time for _, _, time in gone],
+        [f"{(7 * row) % 10}" * 32 for row in range(count)],
+    )
+    entries = [FileEntry(f"new{row}/{name}", size, time) for row, (name, size, time) in enumerate(new)]
+    left, expected = list(range(count)), [-1] * len(new)
+    for same in (
+        lambda one, other: one[:2] == other[:2],
+        lambda one, other: one[1:] == other[1:] and other[2] >= 0,
+    ):
+        for place, one in enumerate(new):
+            fitting = [row for row in left if expected[place] < 0 and same(one, gone[row])]
+            if fitting:
+                expected[place] = 10 + fitting[0]
+                left.remove(fitting[0])
+    assert moves.likely(entries).tolist() == expected
+    sizes = {size for _, size, _ in gone}
+    assert moves.of_a_size(entries).tolist() == [size in sizes for _, size, _ in new]
 
 
 def test_many_files_of_one_content_are_matched_in_time() -> None:
     count = 20_000
     moves = Moves(
-        range(count), ["r"] * count, [f"{n}.jpg" for n in range(count)], [0] * count, ["0" * 32] * count
+        range(count),
+        ["r"] * count,
+        [f"{n}.jpg" for n in range(count)],
+        [0] * count,
+        [0] * count,
+        ["0" * 32] * count,
     )
     assert len({moves.take("r", f"x{n}.jpg", "0" * 32) for n in range(count)}) == count

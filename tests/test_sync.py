@@ -32,7 +32,7 @@ from colonnade.engine.settings import Model, update_settings
 from colonnade.engine.stage import open_stage
 from colonnade.engine.status import read_status
 from colonnade.engine.store import Store
-from colonnade.engine.sync import Narrator, make_plan, run_plan
+from colonnade.engine.sync import Narrator, Plan, SyncOutcome, make_plan, run_plan
 from colonnade.engine.tables import read_files
 from colonnade.engine.tag import tag
 
@@ -431,7 +431,9 @@ def test_after_a_sync_the_plan_is_empty(
     for operations in rounds:
         for operation in operations:
             _apply(operation, store, folder / "photos", next(counter), random)
-        store.sync()
+        plan = store.plan()
+        outcome = store.sync()
+        _as_planned(plan, outcome)
         assert store.plan().empty, operations
         assert_sound(store.path)
         files_of = data_files(store)
@@ -445,6 +447,19 @@ def test_after_a_sync_the_plan_is_empty(
         for code in store.vocabulary().codes:
             files = store.snapshot().files("scores", code)
             assert (read_files(files).num_rows if files else 0) == embedded, (operations, code)
+
+
+def _as_planned(plan: Plan, outcome: SyncOutcome) -> None:
+    """What was done is what was planned; less where files turned out to be the same, or no pictures."""
+    embedded = outcome.embed.embedded + outcome.embed.shared
+    scored = {work.code for work in plan.base}, {work.code for work in plan.derived}
+    done = set(outcome.tag.attributes), set(outcome.derived)
+    assert embedded <= plan.images_to_embed
+    assert done[0] <= scored[0] and done[1] <= scored[1]
+    if not outcome.failures:
+        assert embedded >= plan.images_to_embed - plan.images_perhaps
+        if not plan.images_perhaps:
+            assert done == scored
 
 
 def _apply(operation: str, store: Store, photos: Path, number: int, random: Random) -> None:

@@ -42,9 +42,15 @@ def plan_lines(plan: Plan, store: Store) -> list[str]:
         lines += scan_lines(plan.scan)
     if plan.images_to_embed:
         why = ", whose files were replaced" if plan.model_replaced else ""
+        most = "at most " if plan.images_perhaps else ""
         lines.append(
-            f"{count(plan.images_to_embed, 'image')} to embed with {plan.model}{why}{_seconds(plan)}"
+            f"{most}{count(plan.images_to_embed, 'image')} to embed with {plan.model}{why}{_seconds(plan)}"
         )
+        if plan.images_perhaps:
+            lines.append(
+                f"  {plan.images_perhaps:,} of them only if reading the file shows another picture: touched or "
+                "renamed, as far as time and size tell; scores follow from that"
+            )
     if plan.phrases_to_encode:
         lines.append(f"{count(plan.phrases_to_encode, 'background phrase')} to encode, once for {plan.model}")
     for reason, works in _by_reason(plan.base):
@@ -109,8 +115,9 @@ def proposal_lines(plan: Plan) -> list[str]:
 
 _SCANNED = {
     "new": "new",
-    "looks_moved": "moved, by name and size",
+    "looks_moved": "moved or renamed, by size and name or time",
     "changed": "changed",
+    "same_size": "of them in time but not in size",
     "returned": "back again",
     "vanished": "gone",
     "retried": "unreadable so far, tried again",
@@ -214,6 +221,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "scan": {name: plan.scan.count(name) for name in _SCANNED} if plan.scan is not None else None,
         "problems": problem_lines(plan.scan),
         "images_to_embed": plan.images_to_embed,
+        "images_perhaps": plan.images_perhaps,
         "model_replaced": plan.model_replaced,
         "images_without_encoder": plan.images_without_encoder,
         "images_per_second": plan.images_per_second,
