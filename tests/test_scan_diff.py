@@ -210,13 +210,14 @@ def test_likely_rows_are_named_once_by_size_and_name_or_else_time(
     )
     entries = [FileEntry(f"new{row}/{name}", size, time) for row, (name, size, time) in enumerate(new)]
     left, expected = list(range(count)), [-1] * len(new)
-    for same in (
-        lambda one, other: one[:2] == other[:2],
-        lambda one, other: one[1:] == other[1:] and other[2] >= 0,
-    ):
-        for place, one in enumerate(new):
-            fitting = [row for row in left if expected[place] < 0 and same(one, gone[row])]
-            if fitting:
+    for by_name in (True, False):
+        for place, (name, size, time) in enumerate(new):
+            fitting = [
+                row
+                for row in left
+                if gone[row][1] == size and (gone[row][0] == name if by_name else gone[row][2] == time >= 0)
+            ]
+            if fitting and expected[place] < 0:
                 expected[place] = 10 + fitting[0]
                 left.remove(fitting[0])
     assert moves.likely(entries).tolist() == expected
