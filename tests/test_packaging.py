@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "tui", "vocab")
+FOLDERS = ("colonnade", *PACKAGES)
+"""What the wheel is made of: `colonnade` itself holds what `python -m colonnade` runs, and no __init__.py."""
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in PACKAGES:
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = [
         sys.executable,
@@ -45,11 +47,16 @@ def shipped(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
 
 
+def installed(name: str) -> str:
+    """Where a file of the tree is in the wheel."""
+    return name if name.startswith("colonnade/") else f"colonnade/{name}"
+
+
 @pytest.mark.slow
 def test_the_wheel_is_the_tree(wheel: Path) -> None:
     tree = {
-        f"colonnade/{path.relative_to(ROOT).as_posix()}": path.read_bytes()
-        for package in PACKAGES
+        installed(path.relative_to(ROOT).as_posix()): path.read_bytes()
+        for package in FOLDERS
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -62,7 +69,7 @@ def test_the_wheel_is_the_tree(wheel: Path) -> None:
 def test_the_wheel_is_what_git_knows(wheel: Path) -> None:
     """Nothing that git does not know is in it, and nothing that git knows is missing."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PACKAGES],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *FOLDERS],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -70,7 +77,7 @@ def test_the_wheel_is_what_git_knows(wheel: Path) -> None:
     )
     if listed.returncode:
         pytest.skip("the tree is no git repository")
-    known = {f"colonnade/{name}" for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+    known = {installed(name) for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
     assert known
     assert shipped(wheel).keys() == known
 
@@ -80,6 +87,30 @@ def test_the_wheel_carries_a_small_model(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         size = archive.getinfo("colonnade/engine/demo/model.safetensors").file_size
     assert size <= 8_000_000
+
+
+def module(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`python -m colonnade WORDS...` in a folder that has the package."""
+    return subprocess.run(
+        [sys.executable, "-m", "colonnade", *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_package_runs_as_the_command_does(tmp_path: Path) -> None:
+    said = module(ROOT, "status", "-s", str(tmp_path))
+    assert (said.returncode, said.stdout) == (4, "")
+    assert said.stderr.startswith(f"colonnade: {tmp_path}")
+    assert module(ROOT, "no-such-command").returncode == 2
+
+
+@pytest.mark.slow
+def test_the_package_of_the_wheel_runs(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    assert not (tmp_path / "colonnade" / "__init__.py").exists()
+    said = module(tmp_path, "--version")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("colonnade ")
 
 
 def _modules_after(code: str) -> set[str]:
@@ -178,7 +209,7 @@ def test_only_the_embedder_names_torch() -> None:
 
 
 def test_every_module_has_a_short_file_with_a_docstring() -> None:
-    for package in PACKAGES:
+    for package in FOLDERS:
         for path in (ROOT / package).rglob("*.py"):
             lines = path.read_text().splitlines()
             assert len(lines) <= 400, f"{path}: {len(lines)} lines; one job each"
