@@ -160,7 +160,8 @@ def test_suspended_and_resumed_it_shows_what_it_showed(store: Path) -> None:
 
 def test_resized_to_nearly_nothing_and_back(store: Path) -> None:
     with Terminal.on_app("ui", store) as terminal:
-        terminal.wait_for("600!")
+        for text in ("snapshot 2", "3,000 hits", "600!", "4/0018.jpg"):
+            terminal.wait_for(text)
         terminal.settle()
         before = terminal.text
         for columns, lines in ((20, 5), (1, 1), (200, 50), (80, 24)):
@@ -176,6 +177,37 @@ def test_resized_to_nearly_nothing_and_back(store: Path) -> None:
         while terminal.text.splitlines()[:-1] != before.splitlines()[:-1] and time.monotonic() < end:
             terminal.settle(0.6)
         assert terminal.text.splitlines()[:-1] == before.splitlines()[:-1]
+        terminal.press("q")
+        assert terminal.ended() == 0
+
+
+def test_sizes_that_are_told_in_the_wrong_order(store: Path) -> None:
+    """The signal of a size may come while that of the one before is handled, and then overtakes it."""
+    program = """
+import sys, time
+from pathlib import Path
+from textual.drivers.linux_driver import LinuxDriver
+from colonnade.tui.app import ColonnadeApp
+real = LinuxDriver._get_terminal_size
+def slow(driver):
+    size = real(driver)
+    while size == (40, 10) and real(driver) == (40, 10):
+        Path(sys.argv[2]).touch()
+        time.sleep(0.01)
+    return size
+LinuxDriver._get_terminal_size = slow
+ColonnadeApp(Path(sys.argv[1])).run()
+"""
+    asked = store.parent / "asked"
+    with Terminal([sys.executable, "-c", program, str(store), str(asked)]) as terminal:
+        terminal.wait_for("snapshot 2")
+        terminal.resize(40, 10)
+        end = time.monotonic() + 60
+        while not asked.exists():
+            assert time.monotonic() < end, "the size is not asked for"
+            terminal.settle(0.05, 0.1)
+        terminal.resize(80, 24)
+        terminal.wait_for("snapshot 2")
         terminal.press("q")
         assert terminal.ended() == 0
 

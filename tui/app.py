@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import App
 from textual.binding import Binding
+from textual.geometry import Size
 from textual.screen import Screen
 
 from colonnade.tui.app_store import StoreApp
@@ -182,10 +183,25 @@ class ColonnadeApp(StoreApp):
         self.theme = THEME_NAMES[chosen]
         self.base_screen.say(f"theme: {chosen}")
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Resized and back, faster than it was noticed, a terminal has lost what it showed."""
+        self._follow_terminal(event.size)
         if self._is_painted:
             self.action_redraw()
+
+    def _follow_terminal(self, told: Size) -> None:
+        """Ask the terminal for its size again, where Textual is told of it by signals.
+
+        Textual reads the size in the handler and posts it after; a signal that comes between the two is handled
+        first, so that the size of the signal before is the last to come, and would stay.
+        """
+        driver = self._driver
+        if self.is_headless or getattr(driver, "_in_band_window_resize", False):
+            return
+        if read := getattr(driver, "_get_terminal_size", None):
+            size = Size(*read())
+            if size != told:
+                self.post_message(events.Resize(size, size))
 
     def action_redraw(self) -> None:
         self.frames.forget()
