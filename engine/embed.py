@@ -15,14 +15,16 @@ import numpy as np
 
 from colonnade.engine.decode import Cause, Version, version_of
 from colonnade.engine.embed_commit import commit_batch
-from colonnade.engine.embedding_rows import vectors_of_content
+from colonnade.engine.embed_copies import Copies, selected, share_stored
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
 from colonnade.engine.model_files import fingerprint, known_model
 from colonnade.engine.pending import Pending, image_path, pending_images, within_reach
 from colonnade.engine.scan_known import TRIED_AGAIN
 from colonnade.engine.settings import Model, Settings, update_settings
+from colonnade.engine.snapshots import Snapshot
 from colonnade.engine.store import Store
+from colonnade.engine.tables import read_table
 
 if TYPE_CHECKING:
     from colonnade.engine.embedder import Embedder
@@ -33,7 +35,7 @@ __all__ = ["EmbedOutcome", "embed"]
 COMMIT_IMAGES = 4096
 COMMIT_SECONDS = 30.0
 _File = tuple[int, Path, Version | None, str | None]
-AGAIN = "; run `colonnade embed --force` to try again"
+AGAIN = "; run `colonnade embed --retry` to try again"
 """In the error of an image on which the decoder failed for a reason that may pass. No sync tries it by itself."""
 
 
@@ -58,19 +60,22 @@ def embed(
     batch: int | None = None,
     limit: int | None = None,
     force: bool = False,
+    retry: bool = False,
     load: Callable[[str], Embedder] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     on_conflict: Callable[[str], None] | None = None,
     on_failure: Callable[[str, str], None] | None = None,
 ) -> EmbedOutcome:
-    """Embed every image that has no vector of the store's model; loads the model only if there is one.
+    """Embed every image that has no vector of the store's model; loads the model only if one has to be decoded.
 
-    Finished images are committed in the background every 30 s or 4,096 images, and at any interruption.
+    An image of the same bytes as one that has a vector gets that one. Finished images are committed in the background
+    every 30 s or 4,096 images, and at any interruption.
 
     Args:
         batch: images per forward pass.
         limit: decode at most so many; their copies come along, and files that are not there do not count.
         force: embed again what has a vector already or could not be decoded.
+        retry: only the images that could not be decoded, for whatever reason.
         load: gives the model; by default `load_embedder`.
         progress: called with (done, total, failures).
         on_failure: called with the path of each file that cannot be decoded, and why.
@@ -78,19 +83,26 @@ def embed(
     Raises:
         ModelError: the model cannot be loaded.
     """
-    snapshot, settings = store.snapshot(), store.settings
+    snapshot, settings, outcome = store.snapshot(), store.settings, EmbedOutcome()
+    tell, narrate = progress or _ignore, on_conflict or _ignore
     known = known_model(settings)
-    pending = pending_images(snapshot, known.key if known else None, force=force)
+    pending = _to_embed(snapshot, known, force, retry)
     if known is None and settings.active is not None and not within_reach(pending, settings).any():
         known = settings.active  # other vectors than those there are cannot be had now
-        pending = pending_images(snapshot, known.key, force=force)
+        pending = _to_embed(snapshot, known, force, retry)
     if not len(pending):
-        return EmbedOutcome()
+        return outcome
     if not settings.spec:
         raise ModelError(
             f"model {settings.model_key}: its vectors were imported, so it cannot embed {len(pending)} image files; "
             "choose one that can with `colonnade model use ARCH/TAG`"
         )
+    if known is not None and not force:
+        pending, outcome.shared = share_stored(store, known, pending, narrate)
+        if outcome.shared:
+            tell(outcome.shared, outcome.shared + len(pending), 0)
+        if not len(pending):
+            return outcome
     from colonnade.engine.embedder import load_embedder
 
     embedder = (load or load_embedder)(settings.spec)
@@ -100,13 +112,23 @@ def embed(
         update_settings(
             store.path, lambda current: current.with_model(model, activate=current.spec == settings.spec)
         )
-        pending = pending_images(snapshot, model.key, force=force)
+        pending = _to_embed(store.snapshot(), model, force, retry)
+        if not force:
+            pending, shared = share_stored(store, model, pending, narrate)
+            outcome.shared += shared
         if not len(pending):
-            return EmbedOutcome()
-    run = _Run(
-        store, model, pending, force, progress or _ignore, on_conflict or _ignore, on_failure or _ignore
-    )
+            return outcome
+    run = _Run(store, model, pending, force, outcome, tell, narrate, on_failure or _ignore)
     return run.run(embedder, batch, limit)
+
+
+def _to_embed(snapshot: Snapshot, model: Model | None, force: bool, retry: bool) -> Pending:
+    if not retry:
+        return pending_images(snapshot, model.key if model else None, force=force)
+    images = read_table("images", snapshot.files("images"), ["image_id", "state"])
+    failed = images["image_id"].to_numpy()[images["state"].to_numpy() == "unreadable"]
+    readable = pending_images(snapshot, None, force=True)
+    return selected(readable, np.isin(readable.ids, failed))
 
 
 def _ignore(*_: object) -> None:
@@ -142,21 +164,20 @@ class _Run:
         model: Model,
         pending: Pending,
         force: bool,
+        outcome: EmbedOutcome,
         progress: Callable[[int, int, int], None],
         on_conflict: Callable[[str], None],
         on_failure: Callable[[str, str], None],
     ) -> None:
-        self.store, self.model, self.pending, self.force = store, model, pending, force
+        self.store, self.pending, self.outcome = store, pending, outcome
         self.progress, self.on_failure = progress, on_failure
         # Bytes may have been replaced unseen since; a digest costs a thirtieth of decoding and embedding.
         others = set(store.snapshot().partitions("embeddings")) - {model.key}
         self.hashed_before = force or bool(others)
-        self.outcome = EmbedOutcome()
         self.row_of = {int(image_id): row for row, image_id in enumerate(pending.ids)}
-        self.hashes = dict(zip(pending.ids.tolist(), pending.hashes, strict=True))
-        self.commit = partial(commit_batch, store, model, self.hashes, on_conflict)
-        self.copies: dict[int, list[int]] = {}
-        """Of an image to be decoded: those with the same bytes, which share what comes of it."""
+        hashes = dict(zip(pending.ids.tolist(), pending.hashes, strict=True))
+        self.commit = partial(commit_batch, store, model, hashes, on_conflict)
+        self.copies = Copies(hashes)
         self.aside: list[int] = []
         """Images whose own file is to blame, so that another copy is decoded in their place."""
         self.left: list[int] = []
@@ -166,32 +187,22 @@ class _Run:
         from colonnade.engine.pipeline import embed_files
 
         started = time.monotonic()
-        items, shared = self._reuse_stored(self._group())
-        total = len(items[:limit]) + len(shared)
-        total += sum(len(self.copies.get(image_id, ())) for image_id in [*items[:limit], *shared])
+        items, done = self.copies.first, self.outcome.shared
+        total = done + len(items[:limit]) + self.copies.count(items[:limit])
         ready: list[tuple[np.ndarray, np.ndarray]] = []
         failed: list[tuple[int, str]] = []
         waiting, last = 0, time.monotonic()
-        done = 0
         options = {} if batch is None else {"batch_size": batch}
 
         def take(ids: np.ndarray, vectors: np.ndarray) -> int:
             """Queue vectors, and those of their copies; returns how many."""
-            extra = [(copy, row) for row, i in enumerate(ids) for copy in self.copies.get(int(i), ())]
-            self.outcome.shared += len(extra)
-            if extra:
-                ids = np.concatenate([ids, np.array([copy for copy, _ in extra], dtype=np.int64)])
-                vectors = np.concatenate([vectors, vectors[[row for _, row in extra]]])
-            ready.append((ids, vectors))
-            return len(ids)
+            ready.append(self.copies.with_copies(ids, vectors))
+            self.outcome.shared += len(ready[-1][0]) - len(ids)
+            return len(ready[-1][0])
 
         with ThreadPoolExecutor(1, thread_name_prefix="commit") as writer:
             commit: Future[None] | None = None
             try:
-                if shared:
-                    self.outcome.shared += len(shared)
-                    done += take(np.array(list(shared), dtype=np.int64), np.stack(list(shared.values())))
-                    waiting += done
                 while items:
                     with closing(embed_files(embedder, self._files(items, limit), **options)) as stream:
                         for finished in stream:
@@ -208,7 +219,7 @@ class _Run:
                                     commit.result()
                                 commit = writer.submit(self.commit, ready, failed)
                                 ready, failed, waiting, last = [], [], 0, time.monotonic()
-                    items = self._stand_ins()
+                    items, self.aside = self.copies.stand_ins(self.aside), []
             finally:
                 if commit is not None:
                     commit.result()
@@ -216,34 +227,6 @@ class _Run:
                 self.outcome.left = len(self.left)
                 self.outcome.seconds = time.monotonic() - started
         return self.outcome
-
-    def _group(self) -> list[int]:
-        """One image of each content; the others are its copies."""
-        first: dict[str, int] = {}
-        for image_id, content in self.hashes.items():
-            owner = first.setdefault(content or f"id {image_id}", image_id)
-            if owner != image_id:
-                self.copies.setdefault(owner, []).append(image_id)
-        return list(first.values())
-
-    def _stand_ins(self) -> list[int]:
-        """The next copy of each image that was put aside."""
-        found = []
-        for image_id in self.aside:
-            copies = self.copies.pop(image_id, [])
-            if copies:
-                found.append(copies[0])
-                self.copies[copies[0]] = copies[1:]
-        self.aside = []
-        return found
-
-    def _reuse_stored(self, ids: list[int]) -> tuple[list[int], dict[int, np.ndarray]]:
-        """Those of `ids` to be decoded, and stored vectors of the same content for the others."""
-        if self.force:
-            return ids, {}
-        wanted = {self.hashes[i]: i for i in ids if self.hashes[i]}
-        shared = vectors_of_content(self.store.snapshot(), self.model, wanted)
-        return [i for i in ids if i not in shared], shared
 
     def _files(self, ids: Sequence[int], limit: int | None) -> Iterator[_File]:
         """Those of `ids` whose file is as it was scanned; the others are put aside. Runs in another thread."""
@@ -279,7 +262,7 @@ class _Run:
             if cause in ("changed", "file"):
                 self.aside.append(image_id)
             else:
-                alike += self.copies.pop(image_id, [])
+                alike += self.copies.take(image_id)
             for one in alike:
                 if self._path(settings, one) is None:
                     self.left.append(one)

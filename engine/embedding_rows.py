@@ -4,19 +4,19 @@ vector's change makes void."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.engine.columns import SHARD_BITS, shard_of
+from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.durable import store_errors
 from colonnade.engine.errors import StoreError
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
-from colonnade.engine.tables import embeddings_schema, read_files, read_footer, read_table
+from colonnade.engine.tables import embeddings_schema, read_embeddings, read_files, read_footer, read_table
 from colonnade.engine.vector_columns import vectors_column, vectors_of
 
 __all__ = ["add_vectors", "remove_rows", "vectors_of_content"]
@@ -123,32 +123,23 @@ def _may_have(file: DataFile, ids: np.ndarray) -> bool:
         return True
 
 
-def vectors_of_content(snapshot: Snapshot, model: Model, wanted: Mapping[str, int]) -> dict[int, np.ndarray]:
-    """Image -> the stored unit vector float32 [D] of another image of the same content, where there is one.
-
-    Args:
-        wanted: content hash -> image.
-    """
+def vectors_of_content(snapshot: Snapshot, model: Model, wanted: Collection[str]) -> dict[str, np.ndarray]:
+    """Content hash -> the stored unit vector float32 [D] of an image of that content, where there is one."""
     files = snapshot.files("embeddings", model.key)
-    if not files:
+    if not files or not wanted:
         return {}
     images = read_table("images", snapshot.files("images"), ["image_id", "content_hash"])
-    embedded = read_files(files, ["image_id"])["image_id"].to_numpy()
-    stored = images.filter(pa.array(np.isin(images["image_id"].to_numpy(), embedded)))
-    twins = {
-        twin: wanted[content]
-        for twin, content in zip(
-            stored["image_id"].to_pylist(), stored["content_hash"].to_pylist(), strict=True
-        )
-        if content in wanted
-    }
-    shared: dict[int, np.ndarray] = {}
-    for shard in {shard_of(twin) for twin in twins}:
-        data = read_files(snapshot.cell("embeddings", model.key, shard))
-        own, vectors = data["image_id"].to_numpy(), vectors_of(data["embedding"])
-        for twin in (t for t in twins if shard_of(t) == shard):
-            shared[twins[twin]] = vectors[np.searchsorted(own, twin)].copy()
-    return shared
+    images = images.filter(pc.is_in(images["content_hash"], pa.array(list(wanted), pa.string())))
+    content = dict(zip(images["image_id"].to_pylist(), images["content_hash"].to_pylist(), strict=True))
+    twins = images["image_id"].to_numpy()
+    found: dict[str, np.ndarray] = {}
+    for file in files:
+        if not np.isin(twins, _ids([file])).any():
+            continue
+        for ids, vectors in read_embeddings([file]):
+            for row in np.flatnonzero(np.isin(ids, twins)).tolist():
+                found.setdefault(content[int(ids[row])], vectors[row].copy())
+    return found
 
 
 def remove_rows(

@@ -13,6 +13,7 @@ import clip_models
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from cli_process import process
 from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
 
 from colonnade.engine import pipeline, scan_run
@@ -127,7 +128,7 @@ def test_copies_of_a_damaged_picture_fail_with_it(tmp_path: Path) -> None:
     states = image_states(store)
     assert states.pop("000.jpg") == ("ok", None)
     assert {state for state, _ in states.values()} == {"unreadable"} and len(states) == 4
-    assert not any(error and "--force" in error for _, error in states.values())
+    assert not any(error and "--retry" in error for _, error in states.values())
     assert make_plan(store).empty
 
 
@@ -161,6 +162,7 @@ def test_what_the_system_would_not_give_is_tried_again_by_the_next_sync(
     scan(store)
     breaking(monkeypatch, {"000.jpg"}, DecodeError("permission denied", "file"))
     monkeypatch.setattr(scan_run, "read_item", unopenable)
+    monkeypatch.setattr("colonnade.engine.scan.can_open", lambda path: False)
     refused = {
         "000.jpg": ("unreadable", "permission denied; the next sync tries it again"),
         "001.jpg": ("ok", None),
@@ -180,8 +182,9 @@ def test_what_the_system_would_not_give_is_tried_again_by_the_next_sync(
 
 
 @pytest.mark.parametrize("reason", ["crashed (SIGKILL)", "took longer than 30 s", "x" * 300])
+@pytest.mark.parametrize(("again", "decoded"), [("retry", 1), ("force", 5)])
 def test_what_failed_for_a_passing_reason_can_be_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, again: str, decoded: int
 ) -> None:
     store = make_store(tmp_path, images=3)
     sync(store)
@@ -194,13 +197,17 @@ def test_what_failed_for_a_passing_reason_can_be_tried_again(
         state, error = image_states(store)[name]
         assert state == "unreadable" and error is not None and len(error) <= 300
         assert error.startswith(reason[:200]) and error.endswith(
-            "; run `colonnade embed --force` to try again"
+            "; run `colonnade embed --retry` to try again"
         )
     assert make_plan(store).empty
-    outcome = embed(store, force=True)
-    assert (outcome.embedded, outcome.shared, outcome.failed) == (4, 1, 0)
+    write_image(photos_of(store) / "other.jpg", 70)
+    scan(store)
+    outcome = embed(store, force=again == "force", retry=again == "retry")
+    assert (outcome.embedded, outcome.shared, outcome.failed) == (decoded, 1, 0)
     assert set(image_states(store).values()) == {("ok", None)}
-    assert len(vectors_by_path(store)) == 5
+    assert len(vectors_by_path(store)) == (6 if again == "force" else 5)
+    sync(store)
+    assert make_plan(store).empty
 
 
 def test_force_removes_no_score_where_the_vector_is_the_same(tmp_path: Path) -> None:
@@ -314,6 +321,93 @@ def test_force_keeps_the_reason_of_what_fails_again(tmp_path: Path) -> None:
     assert (outcome.embedded, outcome.failed) == (1, 2)
     sync(store)
     assert image_states(store) == before and make_plan(store).empty
+
+
+def unloadable(spec: str) -> Embedder:
+    raise ModelError(f"{spec}: cannot be loaded")
+
+
+def test_a_copy_of_an_embedded_image_needs_no_model(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=3)
+    sync(store)
+    photos = photos_of(store)
+    for name in ("copy.jpg", "again.jpg"):
+        shutil.copy(photos / "001.jpg", photos / name)
+    scan(store)
+    seen: list[tuple[int, int, int]] = []
+    outcome = embed(store, load=unloadable, progress=lambda *told: seen.append(told))
+    assert (outcome.embedded, outcome.shared, outcome.left) == (0, 2, 0)
+    assert seen == [(2, 2, 0)]
+    found = vectors_by_path(store)
+    assert len(found) == 5
+    assert all((found[name] == found["001.jpg"]).all() for name in ("copy.jpg", "again.jpg"))
+
+
+def test_copies_are_kept_where_the_model_for_the_rest_cannot_be_loaded(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    sync(store)
+    photos = photos_of(store)
+    shutil.copy(photos / "001.jpg", photos / "copy.jpg")
+    write_image(photos / "new.jpg", 50)
+    shutil.copy(photos / "new.jpg", photos / "twin.jpg")
+    scan(store)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        embed(store, load=unloadable)
+    assert vectors_by_path(store).keys() == {"000.jpg", "001.jpg", "copy.jpg"}
+    outcome = embed(store)
+    assert (outcome.embedded, outcome.shared) == (1, 1)
+
+
+def test_copies_and_new_pictures_are_counted_together(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    sync(store)
+    photos = photos_of(store)
+    shutil.copy(photos / "001.jpg", photos / "copy.jpg")
+    write_image(photos / "new.jpg", 50)
+    scan(store)
+    seen: list[tuple[int, int, int]] = []
+    outcome = embed(store, progress=lambda *told: seen.append(told))
+    assert (outcome.embedded, outcome.shared) == (1, 1)
+    assert seen[-1] == (2, 2, 0)
+
+
+def test_what_has_a_vector_is_not_shared_but_made_anew_where_it_is_forced(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    sync(store)
+    shutil.copy(photos_of(store) / "001.jpg", photos_of(store) / "copy.jpg")
+    scan(store)
+    outcome = embed(store, force=True)
+    assert (outcome.embedded, outcome.shared) == (2, 1)
+
+
+def test_a_copy_of_what_could_not_be_decoded_gives_it_its_vector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, images=1)
+    breaking(monkeypatch, {"000.jpg"}, DecodeError("crashed (SIGKILL)", "worker"))
+    sync(store)
+    shutil.copy(photos_of(store) / "000.jpg", photos_of(store) / "copy.jpg")
+    sync(store)
+    monkeypatch.undo()
+    assert image_states(store)["000.jpg"][0] == "unreadable"
+    outcome = embed(store, retry=True, load=unloadable)
+    assert (outcome.embedded, outcome.shared) == (0, 1)
+    assert set(image_states(store).values()) == {("ok", None)}
+
+
+def test_a_sync_of_a_copy_imports_no_torch(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=2)
+    sync(store)
+    active = store.settings.active
+    assert active is not None
+    gone = replace(active, spec=f"local-dir:{tmp_path / 'gone'}")
+    update_settings(store.path, lambda now: replace(now, spec=gone.spec, models=(gone,)))
+    shutil.copy(photos_of(store) / "001.jpg", photos_of(store) / "copy.jpg")
+    done = process(store.path, "sync", "--json")
+    assert done.code == 0 and done.err.endswith("heavy: []")
+    outcomes = done.json["outcomes"]
+    assert outcomes["embed"]["copies, vector shared"] == 1 and outcomes["tag"]["rows scored"] == 3
+    assert make_plan(store).empty
 
 
 def test_a_model_chosen_while_another_loads_stays_chosen(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from colonnade.engine.model_files import files_of, known_model
 from colonnade.engine.registry import use_model
 from colonnade.engine.settings import read_settings
 from colonnade.engine.store import Store
+from colonnade.engine.tables import read_footer
 from colonnade.tui.plan_text import plan_lines
 
 pytest.importorskip("torch", reason="loading a model needs torch")
@@ -91,6 +92,25 @@ def test_weights_that_are_gone_or_photographs_out_of_reach_change_nothing(
     plan = store.plan()
     assert not plan.images_to_embed and not plan.base and not plan.model_replaced
     assert store.sync().embed.embedded == 0 and store.settings == before
+
+
+def test_a_copy_needs_no_weights_but_gets_a_vector_of_those_that_replaced_others(
+    store: Store, tmp_path: Path
+) -> None:
+    shutil.move(tmp_path / "model", tmp_path / "elsewhere")
+    shutil.copy(tmp_path / "photos" / "001.jpg", tmp_path / "photos" / "copy.jpg")
+    outcome = store.sync()
+    assert (outcome.embed.embedded, outcome.embed.shared, outcome.embed.left) == (0, 1, 0)
+    assert len(outcome.tag.attributes) == len(store.vocabulary().base) and store.plan().empty
+    shutil.move(tmp_path / "elsewhere", tmp_path / "model")
+    save(tmp_path / "model", seed=1)
+    shutil.copy(tmp_path / "photos" / "001.jpg", tmp_path / "photos" / "another.jpg")
+    before = store.settings.model_key
+    outcome = store.sync()
+    assert (outcome.embed.embedded, outcome.embed.shared) == (4, 2)
+    assert store.plan().empty and store.settings.model_key != before
+    files = store.snapshot().files("embeddings", before)
+    assert sum(read_footer(file).rows for file in files) == 5, "of the old weights there is no new vector"
 
 
 def test_a_checkpoint_file_counts_too(tmp_path: Path) -> None:

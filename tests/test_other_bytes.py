@@ -48,7 +48,7 @@ def vector(store: Store, name: str) -> np.ndarray:
     assert model is not None
     content = find_image(store, store.snapshot(), name).content_hash
     assert content is not None
-    return vectors_of_content(store.snapshot(), model, {content: 0})[0]
+    return vectors_of_content(store.snapshot(), model, {content})[content]
 
 
 def test_a_picture_that_was_replaced_unseen_gives_no_other_its_vector(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_change_of_model_notices_it_too(tmp_path: Path) -> None:
     content = find_image(store, store.snapshot(), "b.bmp").content_hash
     model = store.settings.active
     assert model is not None and model.key == "other" and content is not None
-    stored = vectors_of_content(store.snapshot(), model, {content: 0})[0]
+    stored = vectors_of_content(store.snapshot(), model, {content})[content]
     pixels = decode(photos / "b.bmp", other.preprocessing)
     assert np.array_equal(stored, other.encode_images(pixels[None])[0])
 

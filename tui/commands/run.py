@@ -138,12 +138,15 @@ def embed(
         int | None, typer.Option(min=1, metavar="N", help="Decode at most N images; their copies come along.")
     ] = None,
     force: ForceOption = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Only the images that could not be decoded before.")
+    ] = False,
     device: DeviceOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Embed the images that have no vector of the active model; commits as it goes.
 
-    --force embeds everything again, the images that could not be decoded before as well.
+    --force embeds everything again, the images that could not be decoded before as well; --retry these alone.
 
     Example: colonnade embed --limit 1000
     """
@@ -157,6 +160,7 @@ def embed(
             batch=batch,
             limit=limit,
             force=force,
+            retry=retry,
             load=model_loader(device),
             progress=lambda d, t, f: narrator.progress("embed", d, t, f),
             on_conflict=narrator.say,
