@@ -27,6 +27,7 @@ __all__ = ["MAX_SQL_CHARACTERS", "run_sql"]
 MAX_SQL_CHARACTERS = 1_000_000
 _ALLOWED = "SELECT, WITH, FROM, VALUES, TABLE, DESCRIBE, SUMMARIZE, SHOW and EXPLAIN"
 _EXPLAIN = re.compile(r"\s*explain\b\s*(?:analyze\b\s*|\([^()]*\)\s*)?(.*)", re.IGNORECASE | re.DOTALL)
+_DATES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 _LISTS_EVERYTHING = re.compile(
     r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE
 )
@@ -43,7 +44,8 @@ def run_sql(
     """Run one SQL statement that reads, over the views of `colonnade.engine.views`.
 
     The statement can name the views and the snapshot's Parquet files, nothing else: no other file, no
-    network, no setting, no extension. The snapshot's files must be regular files below the store.
+    network, no setting, no extension. The snapshot's files must be regular files below the store. In rows, instants
+    with a zone and infinite dates are texts.
 
     Args:
         codes: the columns of `wide`, by default every attribute that has scores.
@@ -68,7 +70,14 @@ def run_sql(
     if any(type_name == "TIMESTAMP WITH TIME ZONE" for type_name in types):
         text, types = _without_zones(text, columns, types)
     return QueryResult(
-        connection, text, columns=columns, types=types, where="sql", guard=guard, user_sql=True
+        connection,
+        text,
+        columns=columns,
+        types=types,
+        where="sql",
+        guard=guard,
+        user_sql=True,
+        rows_sql=_with_infinities(text, columns, types),
     )
 
 
@@ -174,14 +183,43 @@ def _without_zones(
     text: str, columns: tuple[str, ...], types: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...]]:
     """Instants as text: as Python values they would need a package for time zones."""
-    names = [f"c{n}" for n in range(len(columns))]
     zoned = "TIMESTAMP WITH TIME ZONE"
-    shown = ", ".join(
-        f"{name}{'::VARCHAR' if type_name == zoned else ''} AS {identifier(column)}"
-        for name, column, type_name in zip(names, columns, types, strict=True)
+    shown = ["{0}::VARCHAR" if type_name == zoned else "{0}" for type_name in types]
+    return _select(text, columns, shown), tuple(
+        "VARCHAR" if type_name == zoned else type_name for type_name in types
     )
-    sql = f"SELECT {shown}\nFROM (\n{text}\n) AS result({', '.join(names)})"
-    return sql, tuple("VARCHAR" if type_name == zoned else type_name for type_name in types)
+
+
+def _with_infinities(text: str, columns: tuple[str, ...], types: tuple[str, ...]) -> str | None:
+    """The statement with the words "infinity" and "-infinity" in columns of dates; None where there is no such column.
+
+    As Python values they would be the first and the last day there is, which real dates may be. A union gives a date
+    here and a text there.
+    """
+    if _DATES.isdisjoint(types):
+        return None
+    return _select(text, columns, [_dated(name) if name in _DATES else "{0}" for name in types])
+
+
+def _dated(type_name: str) -> str:
+    either = f"UNION(moment {type_name}, words VARCHAR)"
+    return (
+        f"CASE WHEN isinf({{0}}) THEN union_value(words := {{0}}::VARCHAR)::{either} ELSE {{0}}::{either} END"
+    )
+
+
+def _select(text: str, columns: Sequence[str], shown: Sequence[str]) -> str:
+    """A statement over the result of another.
+
+    Args:
+        shown: of each column what is shown of it, with {0} for its value.
+    """
+    names = [f"c{n}" for n in range(len(columns))]
+    expressions = (
+        f"{form.format(name)} AS {identifier(column)}"
+        for name, column, form in zip(names, columns, shown, strict=True)
+    )
+    return f"SELECT {', '.join(expressions)}\nFROM (\n{text}\n) AS result({', '.join(names)})"
 
 
 @contextmanager

@@ -198,11 +198,12 @@ def store_vectors(
             if on_conflict:
                 on_conflict(retrying(error))
             continue
-        for lost in counts.lost if on_conflict else ():
-            on_conflict(
-                f"{lost.path}: damaged, so its vectors are not used any more; those that were not imported now are to "
-                "be imported again, or made by the next `colonnade sync`"
-            )
+        if on_conflict:
+            for lost in counts.lost:
+                on_conflict(
+                    f"{lost.path}: damaged, so its vectors are not used any more; those that were not imported now "
+                    "are to be imported again, or made by the next `colonnade sync`"
+                )
         update_settings(store.path, partial(Settings.with_model, model=model, activate=activate))
         return Imported(
             model=model.key,

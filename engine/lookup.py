@@ -111,8 +111,8 @@ def find_image(store: Store, snapshot: Snapshot, name: str) -> ImageRow:
         matches = data.filter(pc.ends_with(data["path"], f"/{name}"))
     rows = without_displaced(matches.to_pylist())
     if not rows:
-        names = [path.rsplit("/", 1)[-1] for path in data["path"].slice(0, 20_000).to_pylist()]
-        hint = nearest(name.rsplit("/", 1)[-1], names)
+        known = (path.rsplit("/", 1)[-1] for path in data["path"].slice(0, 20_000).to_pylist())
+        hint = nearest(name.rsplit("/", 1)[-1], known)
         raise InputError(
             f"{name!r}: no such image in the store" + (f"; did you mean {hint!r}?" if hint else "")
         )

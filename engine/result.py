@@ -34,6 +34,7 @@ class QueryResult:
         warnings: what the user should know of the result, one line each.
         guard: what runs around each execution (a time limit).
         user_sql: what is wrong with the SQL is the user's fault.
+        rows_sql: what rows are fetched by, where a value of `sql` has no like in Python; without parameters.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class QueryResult:
         warnings: tuple[str, ...] = (),
         guard: Callable[[DuckDBPyConnection], AbstractContextManager[object]] | None = None,
         user_sql: bool = False,
+        rows_sql: str | None = None,
     ) -> None:
         self._connection = connection
         self._sql = sql
         self._parameters = list(parameters)
+        self._rows_sql = rows_sql or sql
         self._count_sql = count_sql
         self._where = where
         self._guard = guard
@@ -80,7 +83,7 @@ class QueryResult:
         """The rows in lists of at most `rows`."""
         cursor = self._connection.cursor()
         with self._errors(cursor):
-            cursor.execute(self._sql, self._parameters)
+            cursor.execute(self._rows_sql, self._parameters)
             while block := cursor.fetchmany(rows):
                 yield block
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ from query_stores import Content, build_store, image
 
 from colonnade.engine.console import run_sql
 from colonnade.engine.errors import InputError, StoreError
+from colonnade.engine.formats import write_text
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS, embeddings_schema, prompts_schema
@@ -158,6 +160,32 @@ def test_reading_statements(store: Store, sql: str) -> None:
     rows = result.fetch()
     assert rows and result.count == len(rows)
     assert all(len(row) == len(result.columns) for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"])
+def test_infinite_dates_are_words(store: Store, kind: str) -> None:
+    """The last day there is, which Python has for them, is a date of its own."""
+    dates = "('infinity'), ('-infinity'), ('9999-12-31'), (NULL), ('2024-01-02')"
+    if kind == "TIMESTAMP_NS":
+        dates = dates.replace("9999", "2200")
+    sql = f"SELECT day::{kind} AS day, day FROM (VALUES {dates}) AS t(day) -- end"
+    result = run_sql(store.snapshot(), sql)
+    assert (result.columns, result.types) == (("day", "day"), (kind, "VARCHAR"))
+    rows = result.fetch()
+    assert [str(day)[:10] for day, _ in rows] == [str(text) for _, text in rows]
+    assert all(isinstance(day, date) for day, _ in rows[2::2])
+    assert rows[3][0] is None
+    assert str(result.arrow().schema.field(0).type).startswith(("date", "timestamp"))
+    buffer = io.BytesIO()
+    write_text(result, "csv", buffer)
+    assert buffer.getvalue().decode().splitlines()[1:3] == ["infinity,infinity", "-infinity,-infinity"]
+
+
+def test_dates_keep_the_order_of_their_rows(store: Store) -> None:
+    sql = "SELECT DATE '2000-01-01' + (n * 7919 % 20011)::INTEGER AS day FROM range(20011) AS r(n) ORDER BY day DESC"
+    days = [day for (day,) in run_sql(store.snapshot(), sql)]
+    assert days == sorted(days, reverse=True)
+    assert len(set(days)) == 20_011
 
 
 def test_instants_come_as_text_and_names_may_repeat(store: Store) -> None:
