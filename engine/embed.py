@@ -65,6 +65,7 @@ def embed(
     progress: Callable[[int, int, int], None] | None = None,
     on_conflict: Callable[[str], None] | None = None,
     on_failure: Callable[[str, str], None] | None = None,
+    outcome: EmbedOutcome | None = None,
 ) -> EmbedOutcome:
     """Embed every image that has no vector of the store's model; loads the model only if one has to be decoded.
 
@@ -79,11 +80,13 @@ def embed(
         load: gives the model; by default `load_embedder`.
         progress: called with (done, total, failures).
         on_failure: called with the path of each file that cannot be decoded, and why.
+        outcome: filled in as it goes, so that it is known what was done where this raises.
 
     Raises:
         ModelError: the model cannot be loaded.
     """
-    snapshot, settings, outcome = store.snapshot(), store.settings, EmbedOutcome()
+    snapshot, settings = store.snapshot(), store.settings
+    outcome = EmbedOutcome() if outcome is None else outcome
     tell, narrate = progress or _ignore, on_conflict or _ignore
     known = known_model(settings)
     pending = _to_embed(snapshot, known, force, retry)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from colonnade.engine.errors import ConflictError, InputError, ModelError
+from colonnade.engine.errors import ConflictError, ModelError
 from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import Snapshot
@@ -227,7 +227,7 @@ def encode_missing(
         )
     vectors = embedder.encode_prompts(list(prompts))
     if vectors.shape != (len(prompts), model.dimension) or not np.isfinite(vectors).all():
-        raise InputError(f"{model.spec}: the text encoder gave unusable vectors for {len(prompts)} prompts")
+        raise ModelError(f"{model.spec}: its text encoder gives unusable vectors; {lacking}; {remedy}")
     return dict(zip(prompts, vectors, strict=True))
 
 

@@ -209,13 +209,14 @@ def run_plan(
     now = make_plan(store, scan=False) if outcome.scan else plan
     if now.images_to_embed:
         try:
-            outcome.embed = embed(
+            embed(
                 store,
                 batch=batch,
                 load=load,
                 progress=lambda done, total, failures: narrate.progress("embed", done, total, failures),
                 on_conflict=narrate.say,
                 on_failure=narrate.failed,
+                outcome=outcome.embed,
             )
         except ModelError as error:
             refused, load = error, _refusing(error)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_process import colonnade
 from collections_on_disk import data_files, make_store, scan, write_image
 from planted_stores import VOCABULARY, planted_store
 from vector_files import PROMPTS, image_file, new_store, prompt_file, scored, vectors
 
-from colonnade.engine.embedder import Embedder
+from colonnade.engine.embedder import Embedder, Vectors
+from colonnade.engine.embedder_hash import HashEmbedder
 from colonnade.engine.errors import ModelError
 from colonnade.engine.import_embeddings import import_embeddings
 from colonnade.engine.jobs import list_jobs
@@ -115,6 +119,22 @@ def test_phrases_and_a_prompt_that_cannot_be_encoded_are_tried_once(tmp_path: Pa
     assert tried == ["hash"] and "3 attributes have the model's fixed calibration" in told[0]
 
 
+def test_a_text_encoder_that_gives_no_numbers_spoils_only_what_needs_it(tmp_path: Path) -> None:
+    class Spoilt(HashEmbedder):
+        def encode_prompts(self, prompts: Sequence[str]) -> Vectors:
+            return np.full((len(prompts), self.dimension), np.nan, np.float32)
+
+    store = make_store(tmp_path, images=2)
+    store.sync()
+    describe(store, "the Sun visible", "our Sun")
+    describe(store, "accepted: 0.80", "accepted: 0.70")
+    with pytest.raises(
+        UnscoredError, match=r"sun cannot be scored: .*unusable.*'a photo of our Sun'"
+    ) as caught:
+        tag(store, load=lambda spec: Spoilt())
+    assert caught.value.outcome.attributes == ("earth", "moon")
+
+
 def test_a_model_that_is_gone_leaves_what_does_without_it(tmp_path: Path) -> None:
     store = make_store(tmp_path, images=3)
     store.sync()
@@ -122,11 +142,13 @@ def test_a_model_that_is_gone_leaves_what_does_without_it(tmp_path: Path) -> Non
     describe(store, "the Sun visible", "our Sun")
     describe(store, "accepted: 0.80", "accepted: 0.70")
     write_image(tmp_path / "photos" / "new.jpg", 50)
+    shutil.copy(tmp_path / "photos" / "001.jpg", tmp_path / "photos" / "copy.jpg")
     done = colonnade(store.path, "sync")
     assert done.code == 5
     (line,) = [line for line in done.err.splitlines() if line.startswith("colonnade: ")]
     assert "sun cannot be scored" in line and str(folder) in line and "'a photo of our Sun'" in line
     told = [line.split() for line in done.out.splitlines()]
+    assert ["embed", "copies,", "vector", "shared", "1"] in told
     assert ["tag", "attributes", "scored", "2"] in told and ["derive", "attributes", "derived", "3"] in told
     assert list_jobs(store.path)[0].state == "failed"
     plan = make_plan(store)
