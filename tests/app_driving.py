@@ -218,6 +218,14 @@ class Terminal:
                 raise AssertionError(f"{text!r} stays on the terminal:\n{self.text}")
             self.settle(0.05, 0.5)
 
+    def wait_for_all(self, text: str, *, but_the_last: bool = False, seconds: float = 60.0) -> None:
+        """Until the terminal shows a text and nothing else, or all of it but what its last line says."""
+        end = time.monotonic() + seconds
+        shown = slice(-1 if but_the_last else None)
+        while (found := self.text.splitlines()[shown]) != text.splitlines()[shown]:
+            assert time.monotonic() < end, "\n".join(["the terminal shows", *found, "instead of", text])
+            self.settle(0.05, 0.5)
+
     def press(self, keys: str, quiet: float = 0.4) -> bytes:
         """Send keys; what the app answers."""
         os.write(self._terminal, keys.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return apollo_store(tmp_path_factory.mktemp("help"))
 
 
+def panel(terminal: Terminal, left: int) -> list[str]:
+    """What stands from a column on, between the header and the status line."""
+    return [line[left:] for line in terminal.screen.display[1:-1]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
 def test_nothing_is_drawn_over_it(collection: Path, tmp_path: Path, size: tuple[int, int]) -> None:
@@ -43,9 +49,12 @@ def test_nothing_is_drawn_over_it(collection: Path, tmp_path: Path, size: tuple[
             terminal.press(F1)
             terminal.wait_for("Keys. They can be changed", PATIENCE_S)
             terminal.settle(1.5)  # what is below it may be drawn anew
-            lines = terminal.screen.display
-            left = lines[1].index(" Keys. They")
-            shown = [line[left:] for line in lines[1:-1]]
+            left = terminal.screen.display[1].index(" Keys. They")
+            shown = panel(terminal, left)
+            end = time.monotonic() + PATIENCE_S
+            while not all(line.strip() for line in shown[:22]) and time.monotonic() < end:
+                terminal.settle(0.5)
+                shown = panel(terminal, left)
             assert first in shown[2], terminal.text
             cells = [terminal.screen.buffer[y][x] for y in range(1, rows - 1) for x in range(left, columns)]
             assert len({cell.bg for cell in cells}) == 2, (

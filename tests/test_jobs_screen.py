@@ -15,6 +15,7 @@ import pytest
 from app_driving import falls_silent, lines_of, until
 from query_stores import Content, build_store, image
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from colonnade.engine.jobs import JobRecord, list_jobs, record_job
 from colonnade.tui.app import ColonnadeApp
@@ -192,9 +193,9 @@ async def test_a_running_job_is_followed_stopped_and_told(
         await pilot.press("x")
         await until(lambda: "asked to stop" in screen.status.message, "the word")
         await until(lambda: screen.record is not None and screen.record.state != "running", "the end")
-        await pilot.pause()
-        assert screen.record is not None
-        assert screen.record.state in lines_of(screen.table)[1]
+        record = screen.record
+        assert record is not None
+        await until(lambda: record.state in lines_of(screen.table)[1], "the end in its row")
 
 
 @pytest.mark.asyncio
@@ -206,8 +207,7 @@ async def test_a_killed_job_is_told(store: Path, sleeper: subprocess.Popen[bytes
         sleeper.kill()
         await until(lambda: "killed" in screen.status.message, "the news")
         assert screen.status.kind == "warn"
-        await pilot.pause()
-        assert "! killed" in lines_of(screen.table)[1]
+        await until(lambda: "! killed" in lines_of(screen.table)[1], "its row")
 
 
 @pytest.mark.asyncio
@@ -224,14 +224,14 @@ async def test_starting_a_job(store: Path) -> None:
     async with opened(store) as (pilot, screen):
         await until(lambda: screen._plan is not None, "the plan")
         await pilot.press("s")
-        await pilot.pause()
+        await until(lambda: isinstance(screen.focused, Input), "the question")
         await pilot.press(*"der", "enter")
         await until(
             lambda: "derive" in screen.status.message and "starting" not in screen.status.message, "an answer"
         )
         await until(lambda: bool(list_jobs(store)) or "derive:" in screen.status.message, "a record")
         await pilot.press("s")
-        await pilot.pause()
+        await until(lambda: isinstance(screen.focused, Input), "the question")
         await pilot.press(*"rm -rf", "enter")
         await until(lambda: screen.status.kind == "bad", "a refusal")
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from app_driving import moon_store, opened
+from app_driving import browsing, moon_store, until
 from textual.binding import Binding
 from textual.dom import DOMNode
 
@@ -16,6 +16,7 @@ from colonnade.tui.app import ColonnadeApp
 from colonnade.tui.keys import Configuration, clashes, configuration_path, key_text, read_configuration
 from colonnade.tui.screens.base import BaseScreen
 from colonnade.tui.screens.registry import SCREENS
+from colonnade.tui.widgets.help_panel import HelpPanel
 from colonnade.tui.widgets.window_table import WindowTable
 
 ROOT = Path(__file__).parents[1]
@@ -106,17 +107,13 @@ def test_keys_as_people_write_them() -> None:
 @pytest.mark.asyncio
 async def test_a_changed_key_acts_and_the_old_one_does_not(tmp_path: Path) -> None:
     store = moon_store(tmp_path / "s", images=30)
-    async with opened(store, configuration=Configuration(keys={"browse.mark": "f6"})) as (pilot, app):
-        session = app.session
-        assert session is not None
-        await pilot.pause(0.3)
+    async with browsing(store, configuration=Configuration(keys={"browse.mark": "f6"})) as (pilot, screen):
+        session = screen.session
         await pilot.press("m")
         assert not session.marks
         await pilot.press("f6")
         assert len(session.marks) == 1
         await pilot.press("question_mark")
-        await pilot.pause()
-        from colonnade.tui.widgets.help_panel import HelpPanel
-
-        rows = app.screen.query_one(HelpPanel)._rows
+        await until(lambda: screen.query(HelpPanel), "the help")
+        rows = screen.query_one(HelpPanel)._rows
         assert ("F6", "mark the image, or take its mark away", "browse") in rows

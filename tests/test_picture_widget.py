@@ -118,11 +118,13 @@ async def test_a_broken_picture_gives_its_reason_safely(tmp_path: Path) -> None:
         await app.until(1)
         assert "not an image in a known format" in " ".join("".join(drawn(widget)).split())
         widget.show(tmp_path / "y.jpg", "missing \x1b[31m[@click=app.quit]x[/] [/]")
+        await app.until(2)
         await pilot.pause()
         text = " ".join("".join(drawn(widget)).split())
         assert "\x1b" not in text
         assert "[@click=app.quit]" in text
         widget.show(None)
+        await app.until(3)
         await pilot.pause()
         assert not "".join(drawn(widget)).strip()
         assert app.shown[1:] == [(tmp_path / "y.jpg", widget_reason()), (None, None)]
@@ -177,7 +179,8 @@ async def test_off_shows_nothing(tmp_path: Path) -> None:
     async with app.run_test() as pilot:
         widget = app.query_one(Picture)
         widget.show(image(tmp_path / "a.png"))
-        await pilot.pause(0.2)
+        await app.until(1)
+        await pilot.pause()
         assert app.shown == [(tmp_path / "a.png", None)]
         assert not "".join(drawn(widget)).strip()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app_driving import Terminal, moon_store, opened
+from app_driving import Terminal, browsing, moon_store
 
 from colonnade.tui.keys import Configuration
 from colonnade.tui.theme import THEME_NAMES, chosen_theme, terminal_has_16_colours
@@ -38,11 +38,11 @@ def test_few_colours_are_noticed() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", sorted(THEME_NAMES))
 async def test_every_theme_draws(tmp_path: Path, name: str) -> None:
-    async with opened(moon_store(tmp_path / "s", images=20), configuration=Configuration(theme=name)) as (
+    async with browsing(moon_store(tmp_path / "s", images=20), configuration=Configuration(theme=name)) as (
         pilot,
-        app,
+        screen,
     ):
-        await pilot.pause(0.2)
+        app = screen.colonnade
         assert app.theme == THEME_NAMES[name]
         for _ in THEME_NAMES:
             await pilot.press("ctrl+t")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,14 +24,17 @@ COLUMNS = (Column("path", "path", cut="left"), Column("number", "number", 9, "ri
 class Numbers:
     """A million rows that remember which blocks were read."""
 
-    def __init__(self, count: int = 1_000_000, delay: float = 0.0) -> None:
+    def __init__(self, count: int = 1_000_000, *, held: bool = False) -> None:
         self.count = count
         self.read: list[int] = []
         self.threads: set[int] = set()
-        self._delay = delay
+        self.released = threading.Event()
+        """Until it is set, blocks of a source that is held do not come."""
+        if not held:
+            self.released.set()
 
     def block(self, k: int, /) -> Sequence[tuple[Any, ...]]:
-        time.sleep(self._delay)
+        self.released.wait(60)
         self.read.append(k)
         self.threads.add(threading.get_ident())
         rows = range(k * BLOCK_ROWS, min((k + 1) * BLOCK_ROWS, self.count))
@@ -132,12 +134,15 @@ async def test_the_old_rows_stay_until_the_new_ones_are_read() -> None:
     async with app.run_test(size=(40, 12)) as pilot:
         app.table.show(Numbers(10))
         await until(lambda: app.table.values)
-        app.table.show(Numbers(500, delay=0.3))
+        late = Numbers(500, held=True)
+        app.table.show(late)
         await pilot.pause()
         assert app.table.count == 10
         app.table.show(Numbers(20))
         await until(lambda: app.table.count == 20)
-        await pilot.pause(0.5)
+        late.released.set()
+        await until(lambda: late.read, "the rows that come too late")
+        await pilot.pause()
         assert app.table.count == 20
 
 
