@@ -17,6 +17,7 @@ from colonnade.engine.schemas import column_fault
 from colonnade.engine.settings import Settings
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import id_digest, read_footer
+from colonnade.engine.verify_derived import check_derived
 from colonnade.engine.verify_scores import ScoreRows, read_definition_rows
 from colonnade.engine.verify_tables import CHECKS, ImageRows, VectorRows
 
@@ -76,6 +77,7 @@ def check_rows(
                 check = CHECKS[table]
             _check_partition(context, files, check, progress)
     images.finish()
+    check_derived(store, tables.get("scores", ()), definitions, findings)
     return context.rows
 
 
