@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,21 +11,20 @@ import pyarrow.compute as pc
 from colonnade.engine.columns import shard_of
 from colonnade.engine.errors import InputError
 from colonnade.engine.fits import without_labels
-from colonnade.engine.label_audit import Audit, draw
-from colonnade.engine.label_fit import fit_labels, ready
-from colonnade.engine.lookup import shown_path
+from colonnade.engine.label_audit import draw
+from colonnade.engine.label_fit import fit_labels
 from colonnade.engine.pending import image_path
 from colonnade.engine.places import read_places
 from colonnade.engine.review_answers import AUDIT, POLICY, Answer, read_judged, save_answer
 from colonnade.engine.review_audit import Audited, audited_images, estimate
 from colonnade.engine.review_choice import (
-    Doubt,
     choose_image,
     doubt,
     doubtful_answer,
     is_second_look,
     second_look,
 )
+from colonnade.engine.review_question import Question, Standing
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_table
 
@@ -36,61 +34,6 @@ _MOST_LOOKS = 3
 """Answers to an image from which on nobody else is asked: a majority of three stands."""
 _LOOKED_BACK = 100
 """Of how many of the latest answers a doubtful one is asked for again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """An image to judge."""
-
-    code: str
-    image_id: int
-    root: str | None
-    path: str
-    """In its root; of an imported row, its name."""
-    file: Path | None
-    """None for an imported row, or a root that is no more."""
-    content_hash: str | None
-    above: float
-    """How far its log odds lie above the cut in force."""
-    policy: str
-    probability: float | None
-    """The chance with which it was chosen."""
-    said: Answer | None = None
-    """What this reviewer said of it before."""
-    look: bool = False
-    """Whether it is asked again, because other answers speak against what was said."""
-
-    @property
-    def shown(self) -> str:
-        """Root and path for people."""
-        return shown_path(self.root, self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the answers of all reviewers show."""
-
-    yes: int
-    """Images on which most say yes."""
-    no: int
-    unsettled: int
-    """Images on which nobody is sure, or as many say yes as no."""
-    disputed: int
-    """Images of which some say yes and some no."""
-    audit: Audit
-    width: float | None
-    """What the width of the precision's interval is expected to be after one more label of an audit; None where nothing
-    is accepted."""
-    doubt: Doubt
-
-    @property
-    def labels(self) -> int:
-        return self.yes + self.no
-
-    @property
-    def ready(self) -> bool:
-        """Whether they are enough to move the cut."""
-        return ready(self.yes, self.no)
 
 
 @dataclass(frozen=True, eq=False)
