@@ -113,6 +113,26 @@ def test_a_copy_needs_no_weights_but_gets_a_vector_of_those_that_replaced_others
     assert sum(read_footer(file).rows for file in files) == 5, "of the old weights there is no new vector"
 
 
+def test_weights_that_come_back_share_the_vectors_that_were_made_with_them(
+    store: Store, tmp_path: Path
+) -> None:
+    save(tmp_path / "model", seed=1)
+    store.sync()
+    shutil.copy(tmp_path / "photos" / "001.jpg", tmp_path / "photos" / "copy.jpg")
+    save(tmp_path / "model", seed=0)
+    outcome = store.sync()
+    assert (outcome.embed.embedded, outcome.embed.shared) == (0, 1)
+    assert store.plan().empty
+
+
+def test_a_copy_beside_touched_weights_is_counted_once(store: Store, tmp_path: Path) -> None:
+    os.utime(tmp_path / "model" / "open_clip_model.safetensors", ns=(1, 1))
+    shutil.copy(tmp_path / "photos" / "001.jpg", tmp_path / "photos" / "copy.jpg")
+    write_image(tmp_path / "photos" / "new.jpg", 99)
+    outcome = store.sync()
+    assert (outcome.embed.embedded, outcome.embed.shared) == (1, 1)
+
+
 def test_a_checkpoint_file_counts_too(tmp_path: Path) -> None:
     checkpoint = tmp_path / "weights.safetensors"
     checkpoint.write_bytes(b"1")

@@ -14,6 +14,7 @@ from collections_on_disk import data_files, make_store, scan, write_image
 from planted_stores import VOCABULARY, planted_store
 from vector_files import PROMPTS, image_file, new_store, prompt_file, scored, vectors
 
+from colonnade.engine.embed import embed
 from colonnade.engine.embedder import Embedder, Vectors
 from colonnade.engine.embedder_hash import HashEmbedder
 from colonnade.engine.errors import ModelError
@@ -117,6 +118,32 @@ def test_phrases_and_a_prompt_that_cannot_be_encoded_are_tried_once(tmp_path: Pa
         tag(store, load=load, say=told.append)
     assert (caught.value.outcome.attributes, caught.value.outcome.fitted) == (OTHERS, ())
     assert tried == ["hash"] and "3 attributes have the model's fixed calibration" in told[0]
+
+
+def test_what_was_encoded_before_a_conflict_is_scored_though_the_model_is_gone_by_then(
+    tmp_path: Path,
+) -> None:
+    store = make_store(tmp_path, images=2)
+    store.sync()
+    describe(store, "the Sun visible", "our Sun")
+    tried: list[str] = []
+
+    def load(spec: str) -> Embedder:
+        tried.append(spec)
+        if len(tried) > 1:
+            raise ModelError(f"{spec}: gone")
+        write_image(tmp_path / "photos" / "new.jpg", 50)
+        scan(store)
+        embed(store)
+        describe(store, "the Moon visible", "our Moon")
+        return HashEmbedder()
+
+    told: list[str] = []
+    with pytest.raises(UnscoredError, match=r"^moon cannot be scored: hash: gone") as caught:
+        tag(store, load=load, on_conflict=told.append)
+    assert len(told) == 1 and tried == ["hash", "hash"]
+    assert caught.value.outcome.attributes == ("earth", "sun")
+    assert [work.code for work in make_plan(store).base] == ["moon"]
 
 
 def test_a_text_encoder_that_gives_no_numbers_spoils_only_what_needs_it(tmp_path: Path) -> None:
