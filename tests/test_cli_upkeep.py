@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from history_stores import change_vocabulary, mark_missing, refresh
 from sound_stores import VOCABULARY, add_images, sound_store
-from test_history import change_vocabulary, mark_missing, refresh
 
 from colonnade.engine.store import Store
 from colonnade.engine.verify import verify
