@@ -13,7 +13,7 @@ import clip_models
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cli_process import process
+from cli_process import colonnade, process
 from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
 
 from colonnade.engine import pipeline, scan_run
@@ -378,6 +378,22 @@ def test_what_has_a_vector_is_not_shared_but_made_anew_where_it_is_forced(tmp_pa
     scan(store)
     outcome = embed(store, force=True)
     assert (outcome.embedded, outcome.shared) == (2, 1)
+
+
+def test_the_command_tries_again_what_failed_and_that_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, images=3)
+    breaking(monkeypatch, {"001.jpg"}, DecodeError("took longer than 30 s", "worker"))
+    sync(store)
+    monkeypatch.undo()
+    write_image(photos_of(store) / "new.jpg", 50)
+    scan(store)
+    for embedded in (1, 0):
+        done = colonnade(store.path, "embed", "--retry", "--json")
+        assert (done.code, done.json["outcomes"]["embed"]["embedded"]) == (0, embedded)
+    assert vectors_by_path(store).keys() == {"000.jpg", "001.jpg", "002.jpg"}
+    assert set(image_states(store).values()) == {("ok", None)}
 
 
 def test_a_copy_of_what_could_not_be_decoded_gives_it_its_vector(

@@ -37,6 +37,8 @@ def sync(
 ) -> None:
     """Scan, embed, tag and derive: only what is stale.
 
+    Exits 1 if a root or a folder could not be looked at; its images stay as they are.
+
     Example: colonnade sync
     """
     from colonnade.engine.errors import ModelError
@@ -97,6 +99,8 @@ def plan(store: StoreOption = None, json_: JsonOption = False) -> None:
 
 def scan(store: StoreOption = None, json_: JsonOption = False) -> None:
     """Compare the roots with the images table: new, changed, moved and vanished files.
+
+    Exits 1 if a root or a folder could not be looked at; its images stay as they are.
 
     Example: colonnade scan
     """
