@@ -15,6 +15,9 @@ from colonnade.engine.store import Store
 
 __all__ = ["Copies", "selected", "share_stored"]
 
+_BLOCK_IMAGES = 1 << 16
+"""128 MB of vectors of 512 numbers."""
+
 
 class Copies:
     """Of images to be embedded, those that have the same bytes as another.
@@ -65,21 +68,25 @@ def share_stored(
 ) -> tuple[Pending, int]:
     """Give images the vector that is stored for another one of the same content, without loading the model.
 
+    Commits as it goes, in blocks of bounded memory.
+
     Returns:
         The images that are left to be decoded, and how many are not.
     """
-    wanted: dict[str, list[int]] = {}
-    for image_id, content in zip(pending.ids.tolist(), pending.hashes, strict=True):
-        if content:
-            wanted.setdefault(content, []).append(image_id)
-    stored = vectors_of_content(store.snapshot(), model, wanted.keys())
-    sharing = [(image_id, stored[content]) for content in stored for image_id in wanted[content]]
-    if not sharing:
-        return pending, 0
-    ids = np.array([image_id for image_id, _ in sharing], dtype=np.int64)
+    snapshot = store.snapshot()
     hashes = dict(zip(pending.ids.tolist(), pending.hashes, strict=True))
-    commit_batch(store, model, hashes, on_conflict, [(ids, np.stack([v for _, v in sharing]))], [])
-    return selected(pending, ~np.isin(pending.ids, ids)), len(ids)
+    left = np.ones(len(pending), dtype=np.bool_)
+    for start in range(0, len(pending), _BLOCK_IMAGES):
+        block = slice(start, start + _BLOCK_IMAGES)
+        contents = pending.hashes[block]
+        stored = vectors_of_content(snapshot, model, {content for content in contents if content})
+        if not stored:
+            continue
+        left[block] = [content not in stored for content in contents]
+        vectors = np.stack([stored[content] for content in contents if content in stored])
+        ids = pending.ids[block][~left[block]]
+        commit_batch(store, model, hashes, on_conflict, [(ids, vectors)], [])
+    return selected(pending, left), int(np.count_nonzero(~left))
 
 
 def selected(pending: Pending, keep: np.ndarray) -> Pending:

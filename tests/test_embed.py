@@ -16,7 +16,7 @@ import pytest
 from cli_process import colonnade, process
 from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
 
-from colonnade.engine import pipeline, scan_run
+from colonnade.engine import embed_copies, pipeline, scan_run
 from colonnade.engine.decode import DecodeError
 from colonnade.engine.embed import embed
 from colonnade.engine.embedder import Embedder, load_embedder
@@ -341,6 +341,24 @@ def test_a_copy_of_an_embedded_image_needs_no_model(tmp_path: Path) -> None:
     found = vectors_by_path(store)
     assert len(found) == 5
     assert all((found[name] == found["001.jpg"]).all() for name in ("copy.jpg", "again.jpg"))
+
+
+def test_many_copies_are_shared_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(tmp_path, images=3)
+    sync(store)
+    photos = photos_of(store)
+    for number in range(7):
+        shutil.copy(photos / f"{number % 3:03d}.jpg", photos / f"copy{number}.jpg")
+    write_image(photos / "copy3a.jpg", 50)
+    scan(store)
+    monkeypatch.setattr(embed_copies, "_BLOCK_IMAGES", 3)
+    before = store.snapshot().number
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        embed(store, load=unloadable)
+    assert store.snapshot().number == before + 3
+    found = vectors_by_path(store)
+    assert len(found) == 10
+    assert all((found[f"copy{number}.jpg"] == found[f"{number % 3:03d}.jpg"]).all() for number in range(7))
 
 
 def test_copies_are_kept_where_the_model_for_the_rest_cannot_be_loaded(tmp_path: Path) -> None:
