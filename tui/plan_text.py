@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_FOLDER",
     "NO_MODEL",
-    "absent_roots",
     "count",
     "plan_json",
     "plan_lines",
@@ -150,12 +149,6 @@ def problem_lines(scan: ScanPlan | None) -> list[str]:
         if len(each.problems) > len(shown):
             lines.append(f"problem in {each.root.name}: ... and {len(each.problems) - len(shown)} more")
     return lines
-
-
-def absent_roots(scan: ScanPlan | None) -> list[str]:
-    """The names of roots that are not there at all: a disk that is not mounted, a folder that moved."""
-    roots = scan.roots if scan is not None else ()
-    return [each.root.name for each in roots if any(not problem.path for problem in each.problems)]
 
 
 def scan_rows(outcome: ScanOutcome) -> list[tuple[str, str, int]]:
