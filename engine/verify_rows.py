@@ -18,6 +18,7 @@ from colonnade.engine.settings import Settings
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import id_digest, read_footer
 from colonnade.engine.verify_derived import check_derived
+from colonnade.engine.verify_logits import LogitSample
 from colonnade.engine.verify_scores import ScoreRows, read_definition_rows
 from colonnade.engine.verify_tables import CHECKS, ImageRows, VectorRows
 
@@ -59,7 +60,8 @@ def check_rows(
     """
     context = _Context(store, next_image_id, findings)
     definitions = read_definition_rows(store, tables.get("definitions", ()), findings)
-    scores = ScoreRows(definitions, findings)
+    sample = LogitSample(definitions, _partitions(tables.get("prompts", ())))
+    scores = ScoreRows(definitions, findings, sample)
     images = ImageRows(findings)
     for table in (*_ORDER, "calibrations"):
         for partition, files in _partitions(tables.get(table, ())).items():
@@ -70,7 +72,7 @@ def check_rows(
                 check = images.check
             elif table in ("embeddings", "prompts"):
                 vectors = VectorRows(table, settings.model(partition or "") if settings else None)
-                check = vectors.check
+                check = vectors.check if table == "prompts" else _kept(sample, partition, vectors.check)
                 if settings and settings.model(partition or "") is None:
                     findings.note(f"{table}: model {partition} is not in colonnade.toml")
             else:
@@ -79,6 +81,16 @@ def check_rows(
     images.finish()
     check_derived(store, tables.get("scores", ()), definitions, findings)
     return context.rows
+
+
+def _kept(sample: LogitSample, model: str | None, check: Check) -> Check:
+    """The check of embeddings, which keeps some of them for that of logits."""
+
+    def both(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
+        check(batch, ids, tally)
+        sample.keep(model or "", batch, ids)
+
+    return both
 
 
 def _partitions(files: Sequence[DataFile]) -> dict[str | None, list[DataFile]]:

@@ -19,6 +19,7 @@ from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import read_table
+from colonnade.engine.verify_logits import LogitSample
 
 __all__ = ["ScoreRows", "read_definition_rows"]
 
@@ -76,6 +77,8 @@ class _Expectation:
     accepted: float
     tentative: float
     model: str | None
+    logit: str = ""
+    """The logits' definition."""
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class ScoreRows:
 
     definitions: Mapping[str, Mapping[str, Any]]
     findings: Findings
+    sample: LogitSample
     _expected: dict[str, _Expectation | None] = field(default_factory=dict)
 
     def check(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
@@ -110,6 +114,7 @@ class ScoreRows:
                 tally.rows(mine & ~(no_logit & no_odds), "of a derived attribute with a logit", ids)
                 continue
             tally.rows(mine & (no_logit | unknown), "of a base attribute without a logit or confidence", ids)
+            self.sample.check(expected.logit, ids, mine, logit, tally)
             if expected.fit is None:
                 continue
             if expected.fit.method == "fixed":
@@ -166,7 +171,8 @@ class ScoreRows:
         except StoreError as error:
             self.findings.note(f"definition {name}: {error}; its confidences were not recomputed")
             fit = None
-        return _Expectation(source, fit, accepted, tentative, model if isinstance(model, str) else None)
+        named = model if isinstance(model, str) else None
+        return _Expectation(source, fit, accepted, tentative, named, str(document.get("logit")))
 
 
 def _check_values(
