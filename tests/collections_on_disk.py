@@ -9,6 +9,7 @@ from PIL import Image
 
 from colonnade.engine.decode import decode
 from colonnade.engine.embedder_hash import HashEmbedder
+from colonnade.engine.facts import ImageFacts
 from colonnade.engine.scan import apply_scan, plan_scan
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_embeddings, read_table
@@ -88,3 +89,8 @@ def embedding_of(path: Path) -> np.ndarray:
     embedder = HashEmbedder()
     vector: np.ndarray = embedder.encode_images(decode(path, embedder.preprocessing)[None])[0]
     return vector
+
+
+def unopenable(item: tuple[int, str, int], max_pixels: int) -> ImageFacts:
+    """For a scan's workers, in place of reading a file: what the system says of one that it does not give."""
+    return ImageFacts("unreadable", "permission denied")

@@ -14,7 +14,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from cli_process import colonnade, process
-from collections_on_disk import embedding_of, image_states, make_store, scan, vectors_by_path, write_image
+from collections_on_disk import (
+    embedding_of,
+    image_states,
+    make_store,
+    scan,
+    unopenable,
+    vectors_by_path,
+    write_image,
+)
 
 from colonnade.engine import embed_copies, pipeline, scan_run
 from colonnade.engine.decode import DecodeError
@@ -23,7 +31,6 @@ from colonnade.engine.embedder import Embedder, load_embedder
 from colonnade.engine.embedder_hash import HashEmbedder
 from colonnade.engine.embedding_rows import add_vectors
 from colonnade.engine.errors import ConflictError, ModelError, StoreError
-from colonnade.engine.facts import ImageFacts
 from colonnade.engine.garbage import collect
 from colonnade.engine.registry import use_model
 from colonnade.engine.search import similar_to_file
@@ -149,10 +156,6 @@ def test_a_copy_is_decoded_where_only_the_file_is_to_blame(
         "unreadable",
         "input/output error; the next sync tries it again",
     )
-
-
-def unopenable(item: tuple[int, str, int], max_pixels: int) -> ImageFacts:
-    return ImageFacts("unreadable", "permission denied")
 
 
 def test_what_the_system_would_not_give_is_tried_again_by_the_next_sync(
