@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -145,7 +145,9 @@ def describe_model(
             f"logit scale {scale} and bias {bias}: both below a million, the scale above 0 (100 for OpenAI's CLIP)"
         )
     spec = known.spec if known else (key if _LOADABLE.fullmatch(key) else "")
-    return Model(key, spec, dimension, float(scale), float(bias), known.context_length if known else 0)
+    if known is not None:  # whatever else is known of it stays so
+        return replace(known, dimension=dimension, logit_scale=float(scale), logit_bias=float(bias))
+    return Model(key, spec, dimension, float(scale), float(bias))
 
 
 def _stored_dimension(snapshot: Snapshot, key: str) -> int | None:

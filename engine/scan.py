@@ -38,11 +38,13 @@ class RootPlan:
     known: KnownImages
     diff: RootDiff
     likely: np.ndarray
-    """int64 [len(diff.new)]: the id of the row that a new file seems to be, moved or renamed; -1 for none."""
+    """int64 [len(diff.new)]: the id of the row that a new file seems to be, by size and time; -1 for none."""
     lookalike: np.ndarray
     """bool [len(diff.new)]: has the name and the size of a file that is gone, so that it is read first."""
     alike: int
     """Of the new files those that seem to be none, but have the size of one that is gone."""
+    moved_away: int
+    """Of the known files that are gone from their path those that new ones seem to be, in whatever root."""
 
     def named(self, rows: Sequence[int]) -> list[tuple[int, str]]:
         """(image_id, path) of some rows of `known`."""
@@ -87,7 +89,8 @@ class RootPlan:
 
     @property
     def vanished(self) -> int:
-        return len(self.diff.vanished)
+        """Known files that are gone from their path, but for those that look moved."""
+        return len(self.diff.vanished) - self.moved_away
 
     @property
     def unchanged(self) -> int:
@@ -191,7 +194,8 @@ def plan_scan(
     for root, known, diff in compared:
         own = likely[first : (first := first + len(diff.new))]
         alike = int(np.count_nonzero(moves.of_a_size(diff.new) & (own < 0)))
-        planned.append(RootPlan(root, known, diff, own, moves.lookalikes(diff.new), alike))
+        away = int(np.isin(known.ids[diff.vanished], likely).sum())
+        planned.append(RootPlan(root, known, diff, own, moves.lookalikes(diff.new), alike, away))
     return ScanPlan(snapshot.number, tuple(planned), moves, frozenset(file.name for file in files))
 
 

@@ -125,6 +125,10 @@ def _names_and_sizes(entries: Sequence[FileEntry]) -> NDArray[np.int64]:
     return _keys((file_name(entry.path), entry.size) for entry in entries)
 
 
+def _names(paths: Iterable[str]) -> NDArray[np.int64]:
+    return np.fromiter((hash(file_name(path)) for path in paths), np.int64)
+
+
 def _keys(pairs: Iterable[tuple[object, int]]) -> NDArray[np.int64]:
     """A number for each pair, which is the same for the same pair in this process."""
     return np.fromiter(map(hash, pairs), np.int64)
@@ -193,18 +197,18 @@ class Moves:
     def likely(self, entries: Sequence[FileEntry]) -> NDArray[np.int64]:
         """For each of some new files the id of the row that it seems to be, as far as can be told unread.
 
-        That is one of its size and name, else of its size and time; -1 if there is none. Each row is named once.
+        That is one of its size and time, by preference of its name; -1 if there is none. Each row is named once.
+        Size and name alone tell nothing: scans of one format all have one size.
         """
         found = np.full(len(entries), -1, dtype=np.int64)
         if not len(entries) or not len(self):
             return found
-        rows = _paired(_names_and_sizes(entries), self._names_and_sizes())
-        rest = np.flatnonzero(rows < 0)
-        left = np.setdiff1d(np.arange(len(self)), rows)
-        times = np.asarray(self._times, dtype=np.int64)
-        left = left[times[left] >= 0]
-        new = _keys((entries[place].size, entries[place].mtime_us) for place in rest.tolist())
-        again = _paired(new, _keys((self._sizes[row], self._times[row]) for row in left.tolist()))
+        new = _keys((entry.size, entry.mtime_us) for entry in entries)
+        known = _keys(zip(self._sizes, self._times, strict=True))
+        # Files of the same size, time and name have the same sum; that others do is as unlikely as it gets.
+        rows = _paired(new + _names(entry.path for entry in entries), known + _names(self._paths))
+        rest, left = np.flatnonzero(rows < 0), np.setdiff1d(np.arange(len(self)), rows)
+        again = _paired(new[rest], known[left])
         rows[rest[again >= 0]] = left[again[again >= 0]]
         ids = np.empty(len(self), dtype=np.int64)
         ids[self._order] = self._ids

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from cli_process import colonnade
 from collections_on_disk import make_store, scan, write_image
+from PIL import Image
 
 from colonnade.engine.embed import embed
 from colonnade.engine.fit_run import fit_attributes
@@ -189,22 +190,43 @@ def test_files_that_were_only_touched_are_told_from_those_that_changed(tmp_path:
 
 
 @pytest.mark.parametrize("kept_time", [True, False])
-def test_files_under_another_name_are_told_by_size_and_time(tmp_path: Path, kept_time: bool) -> None:
+@pytest.mark.parametrize("folder", [".", "deeper"])
+def test_files_elsewhere_are_told_by_size_and_time(tmp_path: Path, kept_time: bool, folder: str) -> None:
     store = make_store(tmp_path, images=6, vocabulary=TWO)
     plan_and_sync(store)
+    photos = tmp_path / "photos"
+    (photos / "deeper").mkdir()
     for number in range(4):
-        moved = (tmp_path / "photos" / f"{number:03d}.jpg").rename(
-            tmp_path / "photos" / f"other-{number}.jpg"
-        )
+        name = f"other-{number}.jpg" if folder == "." else f"{number:03d}.jpg"
+        moved = (photos / f"{number:03d}.jpg").rename(photos / folder / name)
         if not kept_time:
             os.utime(moved, (number, number))
     plan = colonnade(store.path, "plan", "--json").json
-    assert plan["scan"]["looks_moved"] == (4 if kept_time else 0)
+    assert (plan["scan"]["looks_moved"], plan["scan"]["vanished"]) == ((4, 0) if kept_time else (0, 4))
     assert (plan["images_to_embed"], plan["images_perhaps"]) == ((0, 0) if kept_time else (4, 4))
     assert bool(plan["attributes"]) is not kept_time
     after = colonnade(store.path, "sync", "--json").json["outcomes"]
     assert (after["scan"]["moved, embedding kept"], after["embed"]["embedded"]) == (4, 0)
     assert colonnade(store.path, "plan").code == 0
+
+
+def test_another_picture_of_the_name_and_size_of_one_that_is_gone_is_planned(tmp_path: Path) -> None:
+    """Uncompressed scans all have one size."""
+    store = make_store(tmp_path, images=3, vocabulary=TWO)
+    photos = tmp_path / "photos"
+    for number in (3, 4):
+        with Image.open(write_image(photos / "x.jpg", number)) as image:
+            image.save(photos / f"{number}.bmp")
+    (photos / "x.jpg").unlink()
+    plan_and_sync(store)
+    (photos / "new").mkdir()
+    with Image.open(write_image(tmp_path / "x.jpg", 77)) as image:
+        image.save(photos / "new" / "3.bmp")
+    os.utime(photos / "new" / "3.bmp", (9, 9))
+    (photos / "3.bmp").unlink()
+    plan = colonnade(store.path, "plan", "--json").json
+    assert (plan["images_to_embed"], plan["images_perhaps"]) == (1, 1)
+    assert plan_and_sync(store)["embedded"] == 1
 
 
 def test_what_was_changed_and_changed_back_before_it_was_derived_needs_no_deriving(tmp_path: Path) -> None:

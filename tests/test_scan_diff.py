@@ -191,12 +191,12 @@ def test_lookalikes_have_name_and_size() -> None:
     assert Moves([], [], [], [], [], []).take("r", "a.jpg", "0" * 32) is None
 
 
-LOOKS = st.tuples(st.sampled_from(["a.jpg", "b.jpg"]), st.integers(1, 2), st.integers(-1, 2))
+LOOKS = st.tuples(st.sampled_from(["a.jpg", "b.jpg"]), st.integers(1, 2), st.integers(1, 2))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LOOKS, max_size=8), st.lists(LOOKS, max_size=8))
-def test_likely_rows_are_named_once_by_size_and_name_or_else_time(
+def test_likely_rows_are_named_once_by_size_and_time_and_name_first(
     gone: list[tuple[str, int, int]], new: list[tuple[str, int, int]]
 ) -> None:
     count = len(gone)
@@ -210,12 +210,10 @@ def test_likely_rows_are_named_once_by_size_and_name_or_else_time(
     )
     entries = [FileEntry(f"new{row}/{name}", size, time) for row, (name, size, time) in enumerate(new)]
     left, expected = list(range(count)), [-1] * len(new)
-    for by_name in (True, False):
+    for named in (True, False):
         for place, (name, size, time) in enumerate(new):
             fitting = [
-                row
-                for row in left
-                if gone[row][1] == size and (gone[row][0] == name if by_name else gone[row][2] == time >= 0)
+                row for row in left if gone[row][1:] == (size, time) and (gone[row][0] == name or not named)
             ]
             if fitting and expected[place] < 0:
                 expected[place] = 10 + fitting[0]

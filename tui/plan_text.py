@@ -114,7 +114,7 @@ def proposal_lines(plan: Plan) -> list[str]:
 
 _SCANNED = {
     "new": "new",
-    "looks_moved": "moved or renamed, by size and name or time",
+    "looks_moved": "moved or renamed, by size and time",
     "changed": "changed",
     "same_size": "of them in time but not in size",
     "returned": "back again",
