@@ -27,6 +27,9 @@ __all__ = ["MAX_SQL_CHARACTERS", "run_sql"]
 MAX_SQL_CHARACTERS = 1_000_000
 _ALLOWED = "SELECT, WITH, FROM, VALUES, TABLE, DESCRIBE, SUMMARIZE, SHOW and EXPLAIN"
 _EXPLAIN = re.compile(r"\s*explain\b\s*(?:analyze\b\s*|\([^()]*\)\s*)?(.*)", re.IGNORECASE | re.DOTALL)
+_QUOTED_OR_ZONED = re.compile(
+    r""""(?:[^"]|"")*"|'(?:[^']|'')*'|TIMESTAMP WITH TIME ZONE"""
+)  # a field of a struct or a word of an enum may have such a name
 _DATES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 _LISTS_EVERYTHING = re.compile(
     r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE
@@ -44,8 +47,8 @@ def run_sql(
     """Run one SQL statement that reads, over the views of `colonnade.engine.views`.
 
     The statement can name the views and the snapshot's Parquet files, nothing else: no other file, no
-    network, no setting, no extension. The snapshot's files must be regular files below the store. In rows, instants
-    with a zone and infinite dates are texts.
+    network, no setting, no extension. The snapshot's files must be regular files below the store. Instants with a
+    zone are texts, in lists and structs too; in rows, infinite dates are as well.
 
     Args:
         codes: the columns of `wide`, by default every attribute that has scores.
@@ -67,8 +70,9 @@ def run_sql(
     guard = _TimeLimit(time_limit_s) if time_limit_s is not None else None
     with duck_errors("sql", user_sql=True):
         columns, types = _described(connection, text, views, guard)
-    if any(type_name == "TIMESTAMP WITH TIME ZONE" for type_name in types):
-        text, types = _without_zones(text, columns, types)
+    unzoned = tuple(_QUOTED_OR_ZONED.sub(_unzoned, type_name) for type_name in types)
+    if unzoned != types:
+        text, types = _without_zones(text, columns, types, unzoned), unzoned
     return QueryResult(
         connection,
         text,
@@ -179,15 +183,19 @@ def _described(
         raise
 
 
+def _unzoned(found: re.Match[str]) -> str:
+    return "VARCHAR" if found[0] == "TIMESTAMP WITH TIME ZONE" else found[0]
+
+
 def _without_zones(
-    text: str, columns: tuple[str, ...], types: tuple[str, ...]
-) -> tuple[str, tuple[str, ...]]:
-    """Instants as text: as Python values they would need a package for time zones."""
-    zoned = "TIMESTAMP WITH TIME ZONE"
-    shown = ["{0}::VARCHAR" if type_name == zoned else "{0}" for type_name in types]
-    return _select(text, columns, shown), tuple(
-        "VARCHAR" if type_name == zoned else type_name for type_name in types
-    )
+    text: str, columns: tuple[str, ...], types: tuple[str, ...], unzoned: tuple[str, ...]
+) -> str:
+    """Instants as text, in lists and structs too: as Python values they would need a package for time zones."""
+    shown = [
+        "{0}" if new == old else f"{{0}}::{new.replace('{', '{{').replace('}', '}}')}"
+        for old, new in zip(types, unzoned, strict=True)
+    ]
+    return _select(text, columns, shown)
 
 
 def _with_infinities(text: str, columns: tuple[str, ...], types: tuple[str, ...]) -> str | None:
@@ -237,7 +245,7 @@ class _TimeLimit:
     def __call__(self, connection: DuckDBPyConnection) -> Iterator[None]:
         import duckdb
 
-        timer = threading.Timer(self._seconds, connection.interrupt)
+        timer = threading.Timer(min(self._seconds, threading.TIMEOUT_MAX), connection.interrupt)
         timer.daemon = True
         timer.start()
         try:

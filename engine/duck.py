@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "duck_errors", "identifier", "literal", "one_line", "parquet"]
 
 MIN_MEMORY = 512 << 20
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*", re.MULTILINE)
 _EXCERPT = re.compile(r"^(LINE \d+:|\s*\^)")
 
 
@@ -86,9 +87,9 @@ def parquet(files: Iterable[DataFile]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """DuckDB's message without the excerpt of the SQL."""
+    """DuckDB's message without the excerpt of the SQL, and without the way that an exception of Python's took."""
     lines: list[str] = []
-    for line in str(error).splitlines():
+    for line in _TRACEBACK.sub("", str(error)).splitlines():
         if _EXCERPT.match(line) and lines:
             break
         lines.append(line.strip())

@@ -57,7 +57,9 @@ def explain_image(
     for code in codes or ():
         if code not in vocabulary.codes and code not in scored:
             hint = nearest(code, [*vocabulary.codes, *scored])
-            raise InputError(f"{code!r}: no such attribute" + (f"; did you mean {hint!r}?" if hint else ""))
+            where = "" if snapshot.is_live() else f" at snapshot {snapshot.number}"
+            near = f"; did you mean {hint!r}?" if hint else ""
+            raise InputError(f"{code!r}: no such attribute{where}{near}")
     live = store.snapshot()  # images that wait to be embedded make no score of another stale
     base = plan_tag(live, vocabulary, store.settings.active)
     works = (*base, *plan_derive(live, vocabulary, pending=base))

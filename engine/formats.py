@@ -178,16 +178,18 @@ def write_text(
     names = _distinct(rows.columns)
     ascii_only = clean is not None
     between = b",\n" if format_name == "json" else b"\n"
-    sink.write(b"[\n" if format_name == "json" else b"")
+    opening = b"[\n"
     for block in plain_blocks(rows):
         lines = [
             json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=ascii_only).encode("utf-8", "replace")
             for row in block
         ]
-        sink.write((between if count and format_name == "json" else b"") + between.join(lines))
+        before = (between if count else opening) if format_name == "json" else b""
+        sink.write(before + between.join(lines))  # nothing before the first block: fetching it may fail
         sink.write(b"\n" if format_name == "jsonl" else b"")
         count += len(block)
-    sink.write((b"\n" if count else b"") + b"]\n" if format_name == "json" else b"")
+    if format_name == "json":
+        sink.write((b"\n" if count else opening) + b"]\n")
     return count
 
 

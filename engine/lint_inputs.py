@@ -65,7 +65,11 @@ def lint_inputs(vocabulary: Vocabulary, store: Store | None, *, encode: bool) ->
         what = (
             f"{missing:,} of {len(prompts):,} prompts have no cached vector and were compared by words alone"
         )
-        left_out.insert(0, f"{what}: run `colonnade tag` first, or add --model-encode")
+        if settings.active is None or not store.snapshot().files("embeddings", settings.active.key):
+            first = "run `colonnade sync` first, which embeds and tags"
+        else:
+            first = "run `colonnade tag` first"
+        left_out.insert(0, f"{what}: {first}, or add --model-encode")
     return LintInputs(
         vectors,
         words,

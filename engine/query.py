@@ -23,7 +23,9 @@ from colonnade.engine.signal import no_signal_warnings
 if TYPE_CHECKING:
     from colonnade.engine.snapshots import Snapshot
 
-__all__ = ["QueryResult", "run_query", "wide_table"]
+__all__ = ["MAX_LIMIT", "QueryResult", "run_query", "wide_table"]
+
+MAX_LIMIT = 1_000_000_000
 
 
 def run_query(
@@ -46,7 +48,7 @@ def run_query(
         sets: the sets that `in_set` may name; by default those of the snapshot.
         columns: see `parse_columns`; by default image_id, path and the confidence of each attribute named.
         sort: see `parse_sort`; by default, and among equals, by image_id.
-        limit: the most rows to give.
+        limit: the most rows to give, 0 to MAX_LIMIT.
         saved: saved queries, for `@name`.
         selections: image ids, for `in_selection(name)`; the running app has some.
 
@@ -55,8 +57,8 @@ def run_query(
         InputError: a column, sort key or limit is wrong.
         StoreError: the snapshot's files cannot be read.
     """
-    if limit is not None and limit < 0:
-        raise InputError(f"the limit is {limit}; it must be 0 or more")
+    if limit is not None and not 0 <= limit <= MAX_LIMIT:
+        raise InputError(f"the limit is {limit}; it must be 0 to {MAX_LIMIT:,}")
     tree = expand(parse(text), text, saved or {})
     names = snapshot.partitions("sets") if sets is None else sets
     bound = bind(tree, codes, names, selections=selections, text=text)
@@ -96,14 +98,14 @@ def wide_table(snapshot: Snapshot, codes: Sequence[str]) -> QueryResult:
         columns=(*IMAGE_COLUMNS, *codes),
         types=(*IMAGE_COLUMNS.values(), *("FLOAT" for _ in codes)),
         where=str(snapshot.path),
-        warnings=_unscored([code for code in codes if not snapshot.files("scores", code)]),
+        warnings=_unscored(snapshot, [code for code in codes if not snapshot.files("scores", code)]),
     )
 
 
-def _unscored(codes: Sequence[str]) -> tuple[str, ...]:
+def _unscored(snapshot: Snapshot, codes: Sequence[str]) -> tuple[str, ...]:
     """One line for attributes without scores, however many there are."""
     if len(codes) < 2:
-        return tuple(no_scores(code) for code in codes)
+        return tuple(no_scores(code, snapshot) for code in codes)
     shown = ", ".join(codes[:5]) + (", ..." if len(codes) > 5 else "")
     return (f"{len(codes):,} attributes have no scores in this snapshot: {shown}",)
 

@@ -55,8 +55,10 @@ class Statement:
     warnings: tuple[str, ...]
 
 
-def no_scores(code: str) -> str:
-    """What to say of an attribute that has no partition."""
+def no_scores(code: str, snapshot: Snapshot | None = None) -> str:
+    """What to say of an attribute that has no partition in a snapshot, by default the live one."""
+    if snapshot is not None and not snapshot.is_live():
+        return f"{code} has no scores at snapshot {snapshot.number}"
     return f"{code} has no scores yet: run colonnade tag {code}"
 
 
@@ -99,7 +101,7 @@ def compile_query(
         selected = ", ".join(f"{join.value(field)} AS {identifier(field.label)}" for field in fields)
         sql = f"SELECT {selected}{tail}"
     named = dict.fromkeys([*codes, *_codes(fields)])
-    warnings = tuple(no_scores(code) for code in named if not snapshot.files("scores", code))
+    warnings = tuple(no_scores(code, snapshot) for code in named if not snapshot.files("scores", code))
     return Statement(sql, parameters, count_sql, tuple(count_parameters), warnings)
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "embedding_of",
     "nearest_images",
     "no_embedding",
+    "nothing_embedded",
     "search_text",
     "similar_to_file",
     "top_cosines",
@@ -119,9 +120,17 @@ def embedding_of(snapshot: Snapshot, model: Model, image_id: int) -> np.ndarray 
     return None
 
 
-def no_embedding(store: Store, model: Model, image: ImageRow | None = None) -> str:
-    """That an image has no embedding of the active model, and what would give it one: "has no embedding of ..."."""
+def no_embedding(
+    store: Store, model: Model, image: ImageRow | None = None, snapshot: Snapshot | None = None
+) -> str:
+    """That an image has no embedding of the active model, and what would give it one: "has no embedding of ...".
+
+    Args:
+        snapshot: where it has none; nothing will give it one in a snapshot that is not the live one.
+    """
     said = f"has no embedding of {model.key}"
+    if snapshot is not None and not snapshot.is_live():
+        return f"{said} at snapshot {snapshot.number}"
     if image is not None and image.error:
         return f"{said}: {image.error}"
     if image is not None and image.state == "missing":
@@ -131,6 +140,18 @@ def no_embedding(store: Store, model: Model, image: ImageRow | None = None) -> s
     if not store.settings.spec:
         return f"{said}, which was imported and cannot embed it; `colonnade import embeddings` gives it one"
     return f"{said}; `colonnade sync` embeds it"
+
+
+def nothing_embedded(snapshot: Snapshot, model: Model) -> str | None:
+    """That no image of a snapshot has an embedding of the model; None where some have."""
+    if snapshot.files("embeddings", model.key):
+        return None
+    said = f"no image has an embedding of {model.key}"
+    if not snapshot.is_live():
+        return f"{said} at snapshot {snapshot.number}"
+    return f"{said}; " + (
+        "`colonnade sync` makes them" if model.spec else "`colonnade import embeddings` brings them"
+    )
 
 
 def top_cosines(files: Sequence[DataFile], vector: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -118,6 +118,10 @@ class Snapshot:
         """Whether it says when it was committed."""
         return self.created.year >= 2000
 
+    def is_live(self) -> bool:
+        """Whether `live` leads here now."""
+        return live_number(self.store) == self.number
+
     def vocabulary_bytes(self) -> bytes:
         """The vocabulary file as it was when this snapshot was committed (b'' before the first)."""
         path = self.path / "vocabulary.yaml"

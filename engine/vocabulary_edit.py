@@ -151,7 +151,7 @@ def remove_attribute(source: bytes, code: str, name: str, *, from_rules: bool = 
     if users and not from_rules:
         listed = ", ".join(users)
         raise InputError(
-            f"{code} is used by the rule of {listed}; change those first, or remove it from rules too"
+            f"{code} is used by the rule of {listed}; change those first, or remove it from rules too (--from-rules)"
         )
 
     def without(codes: tuple[str, ...]) -> tuple[str, ...]:

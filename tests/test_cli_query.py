@@ -212,6 +212,13 @@ def test_an_attribute_without_scores_warns(store: Store) -> None:
     assert colonnade(store, "--quiet", "query", "not diagram", "--count").stderr == b""
 
 
+def test_a_limit_has_bounds(store: Store) -> None:
+    for limit in ("-1", "1000000001", "9223372036854775808", "9" * 20):
+        assert "--limit" in fails(store, 2, "query", "earth", "--limit", limit)
+    assert output(store, "query", "earth", "--count", "--limit", "1000000000") == "2\n"
+    assert output(store, "sql", "SELECT 1 AS a", "--time-limit", "1e300", "-f", "csv") == "a\n1\n"
+
+
 def test_time_travel(tmp_path: Path) -> None:
     store = build_store(tmp_path / "store", CONTENT, vocabulary=VOCABULARY)
     before = store.snapshot()
@@ -220,6 +227,10 @@ def test_time_travel(tmp_path: Path) -> None:
         stage.commit()
     assert output(store, "query", "earth", "--count") == "0\n"
     assert output(store, "query", "earth", "--count", "--at", str(before.number)) == "2\n"
+    done = colonnade(store, "query", "diagram", "--count", "--at", str(before.number))
+    assert done.stderr.decode() == f"warning: diagram has no scores at snapshot {before.number}\n"
+    absent = fails(store, 3, "explain", "id:1", "comet", "--at", str(before.number))
+    assert f"no such attribute at snapshot {before.number}" in absent
     assert (
         output(store, "sql", "SELECT count(*) n FROM scores", "--at", str(before.number), "-f", "csv")
         == "n\n8\n"

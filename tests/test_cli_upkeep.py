@@ -138,10 +138,14 @@ def test_gc_keeps_a_finite_time(run: Run, store: Store, seconds: str) -> None:
     assert store.snapshot(before - 1).number == before - 1
 
 
-def test_compact(run: Run, store: Store) -> None:
+def test_compact(run: Run, store: Store, tmp_path: Path) -> None:
     assert "nothing to merge" in run("compact").err
     for _ in range(2):
         add_images(store, 2)
+    other = Store(shutil.copytree(store.path, tmp_path / "other", symlinks=True))
+    said = run("-s", other.path, "compact").err
+    assert said.startswith("6 files merged into 2; ")
+    assert "no snapshot that is kept needs them" in said
     assert run("compact", "--json").json == {"cells": 2, "files_before": 6, "snapshots": 1}
     assert len(store.snapshot().files("images")) == 1
     assert verify(store.path).sound
@@ -205,6 +209,7 @@ def test_diff(run: Run, store: Store) -> None:
     assert listed["more"] is False
     assert set(listed["changes"][0]) == {"image_id", "path", "before", "after", "why"}
     assert "no image changed status" in run("diff", 5, 5).err
+    assert run("diff", 5, live, "-a", "earth", "--limit", 10**20).code == 2
     assert run("diff", 5, live, "-a", "eart").code == 3
     assert run("diff", 5, 77).code == 3
 

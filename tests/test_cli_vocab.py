@@ -134,7 +134,7 @@ class TestLint:
         assert done.code == 1
         found = [line.split(": ")[1] for line in done.out.splitlines()]
         assert found == ["negation", "unused", "impossible-rule"]
-        assert "no cached vector" in done.err
+        assert "no cached vector" in done.err and "run `colonnade sync` first" in done.err
         document = json.loads(colonnade("vocab", "lint", "--json", "-s", store.path).out)
         assert [f["rule"] for f in document["findings"]] == found and document["left_out"]
 
@@ -204,13 +204,18 @@ class TestEdits:
 
         assert run("edit", "earth", "--description", "our planet", "--tentative", "0.4").code == 0
         assert run("edit", "both", "--any-of", "earth", "--all-of", "moon").code == 0
-        assert run("rename", "moon", "luna").code == 0
+        same = run("edit", "earth", "--description", "our planet")
+        assert (same.code, same.err) == (0, "earth says so already; nothing changed\n")
+        assert "is luna now\n" in run("rename", "moon", "luna").err
         vocabulary = store.vocabulary()
         assert vocabulary.prompts("earth") == ("a photo of our planet",)
         assert vocabulary.derived[0].rule.codes == ("luna", "earth")
         refused = run("remove", "luna")
-        assert refused.code == 3 and "used by the rule of both" in refused.err
-        assert run("remove", "luna", "--from-rules").code == 0
+        assert (
+            refused.code == 3 and "used by the rule of both" in refused.err and "--from-rules" in refused.err
+        )
+        removed = run("remove", "luna", "--from-rules")
+        assert (removed.code, removed.err) == (0, "luna removed\n"), "no scores, so nothing to drop"
         assert store.vocabulary().codes == ("earth", "both")
 
     @pytest.mark.parametrize(

@@ -188,6 +188,44 @@ def test_dates_keep_the_order_of_their_rows(store: Store) -> None:
     assert len(set(days)) == 20_011
 
 
+@pytest.mark.parametrize(
+    ("expression", "rows"),
+    [
+        ("list({})", [["2024-01-02 03:04:05+00"]]),
+        ("[[{}]]", [[["2024-01-02 03:04:05+00"]]]),
+        ("array_value({}, {})", [["2024-01-02 03:04:05+00"] * 2]),
+        (
+            "{{'TIMESTAMP WITH TIME ZONE': 1, 'a {{0}} \"b': {}}}",
+            [{"TIMESTAMP WITH TIME ZONE": 1, 'a {0} "b': "2024-01-02 03:04:05+00"}],
+        ),
+        ("map([{}], ['TIMESTAMP WITH TIME ZONE'])", [{"2024-01-02 03:04:05+00": "TIMESTAMP WITH TIME ZONE"}]),
+        ("union_value(a := {})", ["2024-01-02 03:04:05+00"]),
+    ],
+)
+def test_instants_inside_others_come_as_text(store: Store, expression: str, rows: list[object]) -> None:
+    moment = "TIMESTAMPTZ '2024-01-02 03:04:05+00'"
+    sql = f"SELECT {expression.format(moment, moment)} AS a, 'x' AS b"
+    result = run_sql(store.snapshot(), sql)
+    assert [list(row[0]) if isinstance(row[0], tuple) else row[0] for row in result] == rows
+    assert result.arrow().num_rows == 1
+    for name in ("csv", "json", "jsonl"):
+        sink = io.BytesIO()
+        assert write_text(result, name, sink) == 1
+        assert b"2024-01-02 03:04:05+00" in sink.getvalue()
+
+
+def test_what_python_cannot_hold_is_one_line_without_a_traceback(store: Store) -> None:
+    result = run_sql(store.snapshot(), "SELECT TIMESTAMPTZ '2024-01-02 03:04:05+00'::VARIANT AS a")
+    for name in ("csv", "json", "jsonl"):
+        sink = io.BytesIO()
+        try:
+            write_text(result, name, sink)
+        except InputError as error:
+            assert "Traceback" not in str(error)
+            assert "File" not in str(error)
+            assert name == "csv" or not sink.getvalue()
+
+
 def test_instants_come_as_text_and_names_may_repeat(store: Store) -> None:
     result = run_sql(store.snapshot(), "SELECT TIMESTAMPTZ '2024-01-02 03:04:05+00' AS a, 1 AS a; -- end")
     ((first, second),) = result.fetch()

@@ -17,7 +17,7 @@ from query_stores import Content, build_store, image
 from colonnade.engine.console import run_sql
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.expression import ExpressionError
-from colonnade.engine.query import run_query, wide_table
+from colonnade.engine.query import MAX_LIMIT, run_query, wide_table
 from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import SCHEMAS
@@ -119,8 +119,12 @@ def test_sorting_by_confidence_is_highest_first(store: Store) -> None:
     assert found(store, "true", sort="order") == [1, 2, SHARD + 4]
     assert found(store, "true", sort="path", limit=2) == [SHARD + 4, 1]
     assert found(store, "true", sort="-width, path desc") == [2, 1, SHARD + 4]
-    with pytest.raises(InputError, match="0 or more"):
+    with pytest.raises(InputError, match="the limit is -1"):
         found(store, "true", limit=-1)
+    for limit in (MAX_LIMIT + 1, 1 << 63, 10**20):
+        with pytest.raises(InputError, match="the limit is"):
+            found(store, "true", limit=limit)
+    assert found(store, "true", limit=MAX_LIMIT) == found(store, "true")
 
 
 def test_the_users_text_never_reaches_the_sql(store: Store) -> None:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from colonnade.engine.formats import Rows
     from colonnade.engine.store import Store
 
-__all__ = ["Format", "chosen_format", "pipe", "write", "write_file", "write_paths"]
+__all__ = ["MOST_ROWS", "Format", "chosen_format", "pipe", "write", "write_file", "write_paths"]
 
 TERMINAL_ROWS = 500
 """The most rows a table shows on a terminal when no --limit was given."""
 
+
+MOST_ROWS = 1_000_000_000
+"""The largest --limit; that of `engine.query`, which takes too long to import for a command's options."""
 
 F = TypeVar("F", bound=StrEnum)
 

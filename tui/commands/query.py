@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colonnade.tui.console import AtOption, StoreOption, emit, open_store, say
-from colonnade.tui.results import Format, chosen_format, pipe, write, write_file, write_paths
+from colonnade.tui.results import MOST_ROWS, Format, chosen_format, pipe, write, write_file, write_paths
 
 if TYPE_CHECKING:
     from colonnade.engine.result import QueryResult
@@ -67,7 +67,9 @@ def query(
             help="CODE (highest first) or a column (lowest first); - before it turns the order.",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="The most images to give.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, max=MOST_ROWS, metavar="N", help="The most images to give.")
+    ] = None,
     format_: Annotated[
         Format | None,
         typer.Option(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colonnade.tui.console import AtOption, StoreOption, open_store
+from colonnade.tui.console import AtOption, StoreOption, open_store, say
 from colonnade.tui.results import Format, chosen_format, pipe, write, write_paths
 
 if TYPE_CHECKING:
     from colonnade.engine.search import Hit
+    from colonnade.engine.snapshots import Snapshot
     from colonnade.engine.store import Store
 
 __all__ = ["register"]
@@ -65,7 +66,10 @@ def search(
         raise typer.BadParameter("the words to look for must be 1 to 2,000 characters", param_hint="TEXT")
     chosen = _checked_format(format_, output, null=null)
     opened = open_store(store)
-    _write(opened, search_text(opened, opened.snapshot(at), text.strip(), limit), chosen, output, null=null)
+    snapshot = opened.snapshot(at)
+    hits = search_text(opened, snapshot, text.strip(), limit)
+    _tell_of_none(opened, snapshot, hits)
+    _write(opened, hits, chosen, output, null=null)
 
 
 def similar(
@@ -108,9 +112,19 @@ def similar(
         own = row.image_id
         stored = embedding_of(snapshot, model, own)
         if stored is None:
-            raise InputError(f"{row.path}: {no_embedding(opened, model, row)}")
+            raise InputError(f"{row.path}: {no_embedding(opened, model, row, snapshot)}")
         vector = stored
-    _write(opened, nearest_images(snapshot, model, vector, limit, without=own), chosen, output, null=null)
+    hits = nearest_images(snapshot, model, vector, limit, without=own)
+    _tell_of_none(opened, snapshot, hits)
+    _write(opened, hits, chosen, output, null=null)
+
+
+def _tell_of_none(store: Store, snapshot: Snapshot, hits: Sequence[Hit]) -> None:
+    """Say why nothing was found, where it is for want of embeddings."""
+    from colonnade.engine.search import active_model, nothing_embedded
+
+    if not hits and (why := nothing_embedded(snapshot, active_model(store))):
+        say(why)
 
 
 def _checked_format(format_: SearchFormat | None, output: Path | None, *, null: bool) -> SearchFormat:

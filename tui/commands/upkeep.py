@@ -20,6 +20,7 @@ from colonnade.tui.console import (
     say,
     store_path,
 )
+from colonnade.tui.results import MOST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,9 @@ def gc(
 def compact(store: StoreOption = None, json_: JsonOption = False) -> None:
     """Merge the small files of collections that arrived in drips. Nothing becomes stale by it.
 
-    Example: colonnade compact && colonnade gc
+    The old files stay for as long as a snapshot that is kept needs them; see `colonnade gc`.
+
+    Example: colonnade compact
     """
     from dataclasses import asdict
 
@@ -128,7 +131,8 @@ def compact(store: StoreOption = None, json_: JsonOption = False) -> None:
         emit_json(asdict(done))
     elif done.cells:
         say(
-            f"{count_of(done.files_before, 'file')} merged into {done.cells:,}; `colonnade gc` frees the old ones"
+            f"{count_of(done.files_before, 'file')} merged into {done.cells:,}; the old ones go when no snapshot that "
+            "is kept needs them any more (see `colonnade gc --help`)"
         )
     else:
         say("nothing to merge")
@@ -218,7 +222,9 @@ def diff(
     attribute: Annotated[
         str | None, typer.Option("--attribute", "-a", metavar="CODE", help="List the images of this one.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most so many images; 0 for all.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=0, max=MOST_ROWS, metavar="N", help="At most so many images; 0 for all.")
+    ] = 50,
     json_: JsonOption = False,
 ) -> None:
     """Which images changed status between two snapshots, and why: a summary, or the images of one attribute.

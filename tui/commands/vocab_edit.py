@@ -141,9 +141,15 @@ def vocab_change(
         )
         if changes == Changes():
             raise typer.BadParameter("nothing to change: name at least one field, such as --label")
-        return edit_attribute(source, code, changes, name)
+        after = edit_attribute(source, code, changes, name)
+        changed.append(after != source)
+        return after
 
-    if _apply(open_store(store), edit, dry_run):
+    changed: list[bool] = []
+    applied = _apply(open_store(store), edit, dry_run)
+    if not any(changed):
+        say(f"{code} says so already; nothing changed")
+    elif applied:
         say(f"{code} changed; `colonnade plan` shows what that makes stale")
 
 
@@ -163,7 +169,10 @@ def vocab_rename(
 
     opened = open_store(store)
     if _apply(opened, lambda source, name: rename_attribute(source, old, new, name), dry_run):
-        say(f"{old} is {new} now; what is stored as {old} stays until `colonnade drop {old}`")
+        stays = (
+            f"; what is stored as {old} stays until `colonnade drop {old}`" if _scored(opened, old) else ""
+        )
+        say(f"{old} is {new} now{stays}")
         _warn_queries(opened, old)
 
 
@@ -185,7 +194,8 @@ def vocab_remove(
     if _apply(
         opened, lambda source, name: remove_attribute(source, code, name, from_rules=from_rules), dry_run
     ):
-        say(f"{code} removed; its scores stay until `colonnade drop {code}`")
+        stays = f"; its scores stay until `colonnade drop {code}`" if _scored(opened, code) else ""
+        say(f"{code} removed{stays}")
         _warn_queries(opened, code)
 
 
@@ -262,6 +272,11 @@ def _apply(store: Store, edit: Callable[[bytes, str], bytes], dry_run: bool) -> 
         return False
     save_vocabulary(path, before, after)
     return True
+
+
+def _scored(store: Store, code: str) -> bool:
+    """Whether there are scores that `drop` could take away."""
+    return bool(store.snapshot().files("scores", code))
 
 
 def _print_diff(before: bytes, after: bytes, name: str) -> None:
