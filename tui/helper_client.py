@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from colonnade.tui.helper_errors import HelperError
+from colonnade.tui.own_process import own_command, own_environment
 
 __all__ = ["HelperClient", "HelperError"]
 
@@ -105,7 +104,7 @@ class _Process:
         self._number = 0
         self._waiting: dict[int, SimpleQueue[dict[str, Any] | None]] = {}
         self._words: deque[str] = deque(maxlen=20)
-        command = [sys.executable, "-m", "colonnade.tui.helper", str(store), "--idle", str(idle_s)]
+        command = own_command("colonnade.tui.helper", str(store), "--idle", str(idle_s))
         try:
             self._process = subprocess.Popen(
                 command,
@@ -113,7 +112,7 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C and a terminal that hangs up are the app's business
-                env={**os.environ, "TQDM_DISABLE": "1"},
+                env=own_environment(TQDM_DISABLE="1"),
             )
         except OSError as error:
             raise HelperError(f"the {name} helper cannot be started: {error.strerror or error}") from None

@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from colonnade.engine.durable import store_errors
 from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.jobs import JobRecord, list_jobs
 from colonnade.engine.snapshots import utc_now
+from colonnade.tui.own_process import own_command, own_environment
 
 __all__ = ["COMMANDS", "Started", "printed", "start_job"]
 
@@ -76,11 +76,12 @@ def start_job(store: Path, words: Sequence[str], *, wait_s: float = _WAIT_S) -> 
     try:
         os.ftruncate(output, 0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "colonnade.tui.cli", "-s", str(store), *words],
+            own_command("colonnade.tui.cli", "-s", str(store), *words),
             stdin=subprocess.DEVNULL,
             stdout=output,  # which holds the lock for as long as the job lives
             stderr=output,
             cwd=store,
+            env=own_environment(),
             start_new_session=True,
         )
         os.write(output, f"process {process.pid}\n".encode())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from colonnade.engine.errors import ColonnadeError, InputError
 from colonnade.tui.amounts import bytes_of
+from colonnade.tui.own_process import own_command, own_environment
 
 __all__ = ["FORMATS", "Export"]
 
@@ -21,10 +21,9 @@ class Export:
     """One export; `run` blocks, `cancel` ends it from another thread."""
 
     def __init__(self, store: Path, snapshot: int, text: str, target: Path) -> None:
-        self._words = [
-            *(sys.executable, "-P", "-m", "colonnade.tui.cli", "sql", "-"),
-            *("--store", str(store), "--at", str(snapshot)),
-        ]
+        self._words = own_command(
+            "colonnade.tui.cli", "sql", "-", "--store", str(store), "--at", str(snapshot)
+        )
         self._text, self._target = text, target
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -52,6 +51,7 @@ class Export:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C in the terminal is not meant for it
+                env=own_environment(),
             )
         with self._process as process:
             _, errors = process.communicate(self._text.encode("utf-8", "replace"))

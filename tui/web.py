@@ -6,16 +6,17 @@ with 404. The token stands in no argument of a process, and the page is told to 
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colonnade.engine.errors import InputError
 from colonnade.tui.console import emit, say
+from colonnade.tui.own_process import own_command, own_environment
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -58,6 +59,7 @@ def serve(store: Path, port: int | None = None) -> None:
         f"open this address in a browser of this machine, or through ssh -L {server.port}:{_HOST}:{server.port} HOST"
     )
     say("whoever has the address has the app: do not pass it on. ctrl-c ends it")
+    os.environ.update(own_environment())  # which is what textual-serve gives the app
     server.serve_on(listener)
 
 
@@ -79,7 +81,7 @@ def make_server(store: Path, port: int) -> Any:
         """textual-serve's server with every route below the token."""
 
         def __init__(self) -> None:
-            words = [sys.executable, "-m", "colonnade.tui.cli", "ui", str(store.absolute())]
+            words = own_command("colonnade.tui.cli", "ui", str(store.absolute()))
             super().__init__(shlex.join(words), host=_HOST, port=port, title=f"colonnade {store.name}")
             self.token = secrets.token_urlsafe(32)
 

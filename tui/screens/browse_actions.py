@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -269,6 +268,7 @@ def _export_hits(store: Path, hits: Hits, path: Path) -> None:
         InputError: it could not be written.
     """
     from colonnade.engine.errors import InputError
+    from colonnade.tui.own_process import own_command, own_environment
 
     given = b""
     if hits.selections:
@@ -280,12 +280,13 @@ def _export_hits(store: Path, hits: Hits, path: Path) -> None:
         words += [f"--sort={hits.sort}"] if hits.sort else []
         words += ["--", hits.text or "true"]
     ended = subprocess.run(
-        [sys.executable, "-m", *words],
+        own_command(*words),
         input=given,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         timeout=_EXPORT_SECONDS,
         check=False,
+        env=own_environment(),
     )
     if ended.returncode:
         lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
