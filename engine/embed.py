@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colonnade.engine.decode import Cause, Version, version_of
+from colonnade.engine.decode import Cause, Version
 from colonnade.engine.embed_commit import commit_batch
 from colonnade.engine.embed_copies import Copies, selected, share_stored
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
 from colonnade.engine.model_files import fingerprint, known_model
-from colonnade.engine.pending import Pending, image_path, pending_images, within_reach
+from colonnade.engine.pending import Pending, any_as_scanned, as_scanned, pending_images, within_reach
 from colonnade.engine.scan_known import TRIED_AGAIN
 from colonnade.engine.settings import Model, Settings, update_settings
 from colonnade.engine.snapshots import Snapshot
@@ -106,6 +106,9 @@ def embed(
             tell(outcome.shared, outcome.shared + len(pending), 0)
         if not len(pending):
             return outcome
+    if not any_as_scanned(settings, pending):
+        outcome.left = len(pending)
+        return outcome
     from colonnade.engine.embedder import load_embedder
 
     embedder = (load or load_embedder)(settings.spec)
@@ -279,15 +282,4 @@ class _Run:
         return kept
 
     def _path(self, settings: Settings, image_id: int) -> Path | None:
-        """Where an image's file is; None if it is not there, or not as it was scanned."""
-        row, pending = self.row_of[image_id], self.pending
-        path = image_path(settings, pending.roots[row], pending.paths[row], pending.path_bytes[row])
-        if path is None:
-            return None
-        try:
-            found = version_of(path.stat())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError:  # it is there as far as can be told; opening it will tell what is wrong
-            return path
-        return path if pending.versions[row] in (None, found) else None
+        return as_scanned(settings, self.pending, self.row_of[image_id])

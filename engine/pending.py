@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.engine.columns import SHARD_BITS
-from colonnade.engine.decode import Version
+from colonnade.engine.decode import Version, version_of
 from colonnade.engine.errors import InputError
 from colonnade.engine.freshness import CellState, cell_states
 from colonnade.engine.images import file_path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pending",
+    "any_as_scanned",
+    "as_scanned",
     "embedded_then",
     "found_again",
     "image_path",
@@ -101,6 +103,25 @@ def image_path(settings: Settings, root: str | None, path: str, path_bytes: byte
         return file_path(folder.path, path, path_bytes)
     except InputError:
         return None
+
+
+def as_scanned(settings: Settings, pending: Pending, row: int) -> Path | None:
+    """Where an image's file is; None if it is not there, or not as it was scanned."""
+    path = image_path(settings, pending.roots[row], pending.paths[row], pending.path_bytes[row])
+    if path is None:
+        return None
+    try:
+        found = version_of(path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:  # it is there as far as can be told; opening it will tell what is wrong
+        return path
+    return path if pending.versions[row] in (None, found) else None
+
+
+def any_as_scanned(settings: Settings, pending: Pending) -> bool:
+    """Whether any file is there as it was scanned; looks no further than the first."""
+    return any(as_scanned(settings, pending, row) is not None for row in range(len(pending)))
 
 
 def within_reach(pending: Pending, settings: Settings) -> np.ndarray:

@@ -231,7 +231,10 @@ def run_plan(
                 say=narrate.say,
             )
         except UnscoredError as error:
-            refused, outcome.tag = error, error.outcome
+            outcome.tag = error.outcome
+            if refused is not None:
+                narrate.say(f"some images have no vector yet: {refused}")
+            refused = error
         now = make_plan(store, scan=False)
     if now.derived:
         outcome.derived = derive_attributes(store, on_conflict=narrate.say)

@@ -95,6 +95,9 @@ def reword(store: Store, number: int) -> None:
     store.vocabulary_path.write_text(f"{text[:start]}the Sun in wording {number}{text[end:]}")
 
 
+STAGES = {"scan", "embed", "tag", "derive"}
+
+
 def test_kill_9_at_random_points_of_sync(tmp_path: Path) -> None:
     rng = random.Random(7)
     disturbed = make_store(tmp_path / "disturbed", images=12)
@@ -104,7 +107,9 @@ def test_kill_9_at_random_points_of_sync(tmp_path: Path) -> None:
     window = time.monotonic() - started
     stages = set()
     killed = 0
-    for number in range(KILLS):
+    for number in range(3 * KILLS):
+        if number >= KILLS and len(stages & STAGES) > 1:  # a busy machine may need more
+            break
         for store, photos in ((disturbed, tmp_path / "disturbed/photos"), (calm, tmp_path / "calm/photos")):
             if number % 2:
                 change(photos, number)
@@ -134,4 +139,4 @@ def test_kill_9_at_random_points_of_sync(tmp_path: Path) -> None:
             assert status == calm_status
             assert logit == calm_logit or np.isclose(logit or 0, calm_logit or 0, atol=1e-4)
     assert killed >= KILLS // 3
-    assert len(stages & {"scan", "embed", "tag", "derive"}) >= 2, "the kills all came at the same step"
+    assert len(stages & STAGES) > 1, "the kills all came at the same step"

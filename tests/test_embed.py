@@ -364,6 +364,29 @@ def test_many_copies_are_shared_block_by_block(tmp_path: Path, monkeypatch: pyte
     assert all((found[f"copy{number}.jpg"] == found[f"{number % 3:03d}.jpg"]).all() for number in range(7))
 
 
+@pytest.mark.parametrize("gone", ["folder", "files"])
+@pytest.mark.parametrize("how", [{}, {"force": True}, {"retry": True}])
+def test_no_model_is_loaded_where_no_file_is_there(tmp_path: Path, gone: str, how: dict[str, Any]) -> None:
+    store = make_store(tmp_path, images=2)
+    photos = photos_of(store)
+    broken = (photos / "000.jpg").read_bytes()[:700]
+    (photos / "broken.jpg").write_bytes(broken)
+    scan(store)
+    assert embed(store).failed == 1
+    write_image(photos / "new.jpg", 9)
+    scan(store)
+    if gone == "folder":
+        photos.rename(tmp_path / "away")
+    else:
+        for file in photos.iterdir():
+            file.unlink()
+    before = store.snapshot().number
+    outcome = embed(store, load=unloadable, **how)
+    assert (outcome.embedded, outcome.shared, outcome.failed) == (0, 0, 0)
+    assert outcome.left >= 1
+    assert store.snapshot().number == before
+
+
 def test_copies_are_kept_where_the_model_for_the_rest_cannot_be_loaded(tmp_path: Path) -> None:
     store = make_store(tmp_path, images=2)
     sync(store)

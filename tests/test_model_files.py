@@ -6,9 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from collections_on_disk import make_store, write_image
 
+from colonnade.engine.import_embeddings import import_embeddings
 from colonnade.engine.model_files import files_of, known_model
 from colonnade.engine.registry import use_model
 from colonnade.engine.settings import read_settings
@@ -52,6 +56,21 @@ def test_one_new_image_beside_replaced_weights_is_not_all_there_is_to_embed(
     save(tmp_path / "model", seed=1)
     assert store.plan().images_to_embed == 5
     assert store.sync().embed.embedded == 5
+
+
+def test_prompts_that_are_imported_for_it_leave_known_what_the_weights_were(
+    store: Store, tmp_path: Path
+) -> None:
+    key = store.settings.model_key or ""
+    before = store.settings.active
+    assert before is not None and before.files is not None
+    vector = np.eye(before.dimension, dtype=np.float32)[0]
+    text = tmp_path / "text.parquet"
+    pq.write_table(pa.table({"prompt": ["a comet"], "embedding": [vector]}), text)
+    import_embeddings(store, None, key=key, logit_scale=None, text=text)
+    assert store.settings.active == before
+    save(tmp_path / "model", seed=1)
+    assert store.plan().model_replaced
 
 
 def test_touched_or_copied_weights_are_the_same(store: Store, tmp_path: Path) -> None:

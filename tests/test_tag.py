@@ -174,6 +174,7 @@ def test_a_model_that_is_gone_leaves_what_does_without_it(tmp_path: Path) -> Non
     assert done.code == 5
     (line,) = [line for line in done.err.splitlines() if line.startswith("colonnade: ")]
     assert "sun cannot be scored" in line and str(folder) in line and "'a photo of our Sun'" in line
+    assert "some images have no vector yet: " in done.err
     told = [line.split() for line in done.out.splitlines()]
     assert ["embed", "copies,", "vector", "shared", "1"] in told
     assert ["tag", "attributes", "scored", "2"] in told and ["derive", "attributes", "derived", "3"] in told

@@ -83,6 +83,8 @@ def sync_rows(outcome: SyncOutcome) -> list[Row]:
 def report(rows: Sequence[Row], failures: Sequence[tuple[str, str]], failed: int) -> None:
     """The table of outcomes on stdout, and the first unreadable files on stderr."""
     print_table(["step", "outcome", "count"], [(s, o, f"{n:,}") for s, o, n in rows if n], right={"count"})
+    if not any(number for _, _, number in rows):
+        say("nothing to do")
     for path, reason in failures[:_SHOWN_FAILURES]:
         say(f"unreadable: {path}: {reason}")
     if failed > min(len(failures), _SHOWN_FAILURES):
