@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.decode import Version, version_of
@@ -25,6 +26,7 @@ __all__ = [
     "Pending",
     "any_as_scanned",
     "as_scanned",
+    "copies_among",
     "embedded_then",
     "found_again",
     "image_path",
@@ -103,6 +105,27 @@ def image_path(settings: Settings, root: str | None, path: str, path_bytes: byte
         return file_path(folder.path, path, path_bytes)
     except InputError:
         return None
+
+
+def copies_among(snapshot: Snapshot, model_key: str, pending: Pending, ids: np.ndarray) -> int:
+    """Of the images `ids`, how many get their vector from one of the same bytes, as far as files were read.
+
+    Args:
+        pending: images without a vector, with those of `ids` that are known.
+    """
+    known = np.isin(pending.ids, ids)
+    hashes = [content for content, wanted in zip(pending.hashes, known.tolist(), strict=True) if wanted]
+    files = snapshot.files("embeddings", model_key)
+    if not hashes:
+        return 0
+    contents = set(hashes)
+    if files:
+        embedded = read_files(files, ["image_id"])["image_id"].to_numpy()
+        images = read_table("images", snapshot.files("images"), ["image_id", "content_hash"])
+        images = images.filter(pc.is_in(images["content_hash"], pa.array(list(contents), pa.string())))
+        stored = images.filter(pa.array(np.isin(images["image_id"].to_numpy(), embedded)))
+        contents -= set(stored["content_hash"].to_pylist())
+    return len(hashes) - len(contents)
 
 
 def as_scanned(settings: Settings, pending: Pending, row: int) -> Path | None:

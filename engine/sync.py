@@ -22,6 +22,7 @@ from colonnade.engine.freshness import AttributeWork
 from colonnade.engine.jobs import embedding_rate
 from colonnade.engine.model_files import known_model
 from colonnade.engine.pending import (
+    copies_among,
     embedded_then,
     found_again,
     images_to_embed,
@@ -57,6 +58,8 @@ class Plan:
     images_perhaps: int
     """Of those: whose file may turn out to hold what it held, or to be one that is gone, once it is read. They
     have another time and the size that they had, or another name and time and the size of one that is gone."""
+    copies: int
+    """Of the images to embed: those known to have the bytes of another one, whose vector they get undecoded."""
     model_replaced: bool
     """Whether that is because the model's files are others than those that the vectors were made with."""
     images_without_encoder: int
@@ -148,6 +151,7 @@ def make_plan(store: Store, *, scan: bool = True) -> Plan:
         model=settings.spec or settings.model_key or "",
         images_to_embed=len(ids),
         images_perhaps=perhaps_known(pending, ids, scanned),
+        copies=0 if model is None else copies_among(snapshot, model.key, pending, ids),
         model_replaced=replaced,
         images_without_encoder=0 if settings.spec else int(reach.sum()),
         prompts_to_encode=missing_prompts(vocabulary, then, base) if then else (),

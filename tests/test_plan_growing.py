@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,6 +209,27 @@ def test_files_elsewhere_are_told_by_size_and_time(tmp_path: Path, kept_time: bo
     after = colonnade(store.path, "sync", "--json").json["outcomes"]
     assert (after["scan"]["moved, embedding kept"], after["embed"]["embedded"]) == (4, 0)
     assert colonnade(store.path, "plan").code == 0
+
+
+def test_copies_that_were_read_are_not_priced_as_images_to_decode(tmp_path: Path) -> None:
+    store = make_store(tmp_path, images=3, vocabulary=TWO)
+    photos = tmp_path / "photos"
+    scan(store)
+    shutil.copy(photos / "000.jpg", photos / "twin.jpg")
+    scan(store)
+    assert colonnade(store.path, "plan", "--json").json["copies"] == 1
+    plan_and_sync(store)
+    for number in range(4):
+        shutil.copy(photos / "001.jpg", photos / f"copy{number}.jpg")
+    for number in range(2):
+        shutil.copy(write_image(tmp_path / "fresh.jpg", 70), photos / f"fresh{number}.jpg")
+    scan(store)
+    plan = colonnade(store.path, "plan", "--json").json
+    assert (plan["images_to_embed"], plan["copies"]) == (6, 5)
+    told = colonnade(store.path, "plan").out
+    assert "5 of them copies" in told
+    after = colonnade(store.path, "sync", "--json").json["outcomes"]["embed"]
+    assert (after["embedded"], after["copies, vector shared"]) == (1, 5)
 
 
 def test_another_picture_of_the_name_and_size_of_one_that_is_gone_is_planned(tmp_path: Path) -> None:

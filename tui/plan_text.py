@@ -45,6 +45,8 @@ def plan_lines(plan: Plan, store: Store) -> list[str]:
         lines.append(
             f"{most}{count(plan.images_to_embed, 'image')} to embed with {plan.model}{why}{_seconds(plan)}"
         )
+        if plan.copies:
+            lines.append(f"  {plan.copies:,} of them copies, which share a vector and are not decoded")
         if plan.images_perhaps:
             lines.append(
                 f"  {plan.images_perhaps:,} of them only if reading the file shows another picture: touched or "
@@ -168,9 +170,10 @@ def scan_rows(outcome: ScanOutcome) -> list[tuple[str, str, int]]:
 
 
 def _seconds(plan: Plan) -> str:
-    if not plan.images_per_second:
+    decoded = plan.images_to_embed - plan.copies
+    if not plan.images_per_second or not decoded:
         return ""
-    seconds = plan.images_to_embed / plan.images_per_second
+    seconds = decoded / plan.images_per_second
     shown = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
     return f", about {shown} at the {plan.images_per_second:,.1f} images/s of the last run"
 
@@ -215,6 +218,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "problems": problem_lines(plan.scan),
         "images_to_embed": plan.images_to_embed,
         "images_perhaps": plan.images_perhaps,
+        "copies": plan.copies,
         "model_replaced": plan.model_replaced,
         "images_without_encoder": plan.images_without_encoder,
         "images_per_second": plan.images_per_second,
