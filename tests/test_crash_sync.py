@@ -105,7 +105,7 @@ def test_kill_9_at_random_points_of_sync(tmp_path: Path) -> None:
     started = time.monotonic()
     sync_once(calm)
     window = time.monotonic() - started
-    stages: set[str | None] = set()
+    stages: set[str] = set()
     killed = 0
     for number in range(3 * KILLS):
         if number >= KILLS and len(stages & STAGES) > 1:  # a busy machine may need more
