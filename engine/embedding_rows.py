@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ import pyarrow.compute as pc
 
 from colonnade.engine.columns import SHARD_BITS
 from colonnade.engine.durable import store_errors
-from colonnade.engine.errors import StoreError
+from colonnade.engine.errors import ConflictError, StoreError
+from colonnade.engine.provenance import read_definitions
 from colonnade.engine.settings import Model
 from colonnade.engine.snapshots import DataFile, Snapshot
 from colonnade.engine.stage import Stage
@@ -35,7 +37,7 @@ def add_vectors(
     """Add rows to a cell of embeddings, merging small files so that a cell has few (each at least twice the next).
 
     Rows that the cell has already are replaced. Where the vector differs, the image's scores under that model, which
-    describe the old one, are removed.
+    describe the old one, are removed, and the derived ones that were made of those.
 
     Args:
         mend: leave out damaged files that have or may have vectors of these images, and with them the scores of all
@@ -68,9 +70,49 @@ def add_vectors(
             changed = np.setdiff1d(np.arange(shard << SHARD_BITS, (shard + 1) << SHARD_BITS), described)
     stage.rewrite("embeddings", model.key, shard, rows, keep=keep, read=cell)
     if len(changed):
-        for code in snapshot.partitions("scores"):
-            remove_rows(stage, snapshot.cell("scores", code, shard), changed, model=model.key)
+        scores = _scores(snapshot, shard)
+        void = _definitions_of(snapshot, model) if scores else set()
+        for files in scores.values():
+            remove_rows(stage, files, changed, model=model.key, definitions=void)
+        stage.late(partial(_require_scores, shard, scores))
     return lost
+
+
+def _scores(snapshot: Snapshot, shard: int) -> dict[str, tuple[DataFile, ...]]:
+    cells = {code: snapshot.cell("scores", code, shard) for code in snapshot.partitions("scores")}
+    return {code: files for code, files in cells.items() if files}
+
+
+def _require_scores(shard: int, seen: dict[str, tuple[DataFile, ...]], live: Snapshot, stage: Stage) -> None:
+    """No scores of the shard may have come or changed: they could be of vectors that are replaced."""
+    now = _scores(live, shard)
+    for code in now:
+        if [file.name for file in now[code]] != [file.name for file in seen.get(code, ())]:
+            raise ConflictError(
+                f"{live.store}: scores {code} (shard {shard}) changed meanwhile; nothing was written"
+            )
+
+
+def _definitions_of(snapshot: Snapshot, model: Model) -> set[str]:
+    """The definitions of scores that come from a model's vectors, if only through what they were derived from."""
+    known = read_definitions(snapshot)
+    scored = snapshot.partitions("scores")
+    found: set[str] = set()
+    sources: dict[str, set[str]] = {}
+    for name, document in known.items():
+        inputs = document.get("inputs")
+        made_of = inputs if isinstance(inputs, dict) else {"": document.get("logit")}
+        clear = {code: one for code, one in made_of.items() if isinstance(one, str) and one in known}
+        sources[name] = set(clear.values())
+        # Scores that had no one definition, or one that is lost by now, may have been any model's.
+        unclear = made_of.keys() - clear.keys()
+        if document.get("model") == model.key or not unclear.isdisjoint(scored):
+            found.add(name)
+    new = found
+    while new:
+        new = {name for name, made_of in sources.items() if made_of & new} - found
+        found = found | new
+    return found
 
 
 def _merged(
@@ -143,19 +185,26 @@ def vectors_of_content(snapshot: Snapshot, model: Model, wanted: Collection[str]
 
 
 def remove_rows(
-    stage: Stage, cell: Sequence[DataFile], ids: Sequence[int] | np.ndarray, *, model: str | None = None
+    stage: Stage,
+    cell: Sequence[DataFile],
+    ids: Sequence[int] | np.ndarray,
+    *,
+    model: str | None = None,
+    definitions: Collection[str] = (),
 ) -> int:
     """Stage the removal of some images' rows from one cell; returns how many it has.
 
     Args:
         model: of scores, those alone that a model has made; of any by default.
+        definitions: of scores, those of these definitions as well.
     """
     if not cell or not len(ids):
         return 0
-    data = read_files(cell, ["image_id"] if model is None else ["image_id", "model"])
+    data = read_files(cell, ["image_id"] if model is None else ["image_id", "model", "definition"])
     lost = np.isin(data["image_id"].to_numpy(), ids)
     if model is not None:
-        lost &= pc.equal(data["model"], model).to_numpy()
+        named = pc.is_in(data["definition"], pa.array(list(definitions), pa.string()))
+        lost &= pc.or_(pc.equal(data["model"], model), named).to_numpy()
     count = int(np.count_nonzero(lost))
     if count:
         file = cell[0]
