@@ -18,6 +18,7 @@ from colonnade.engine.embedder_source import Source, find_source, reachable
 from colonnade.engine.embedder_weights import digest, load_weights
 from colonnade.engine.errors import ModelError
 from colonnade.engine.images import one_line
+from colonnade.engine.late_signals import late_signals
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +35,9 @@ def load_clip(spec: str, device: str | None = None) -> ClipEmbedder:
     """The open_clip model that `spec` names; see `load_embedder`. Raises ModelError."""
     with _quiet():
         try:
-            import open_clip
-            import torch
+            with late_signals():
+                import open_clip
+                import torch
         except ImportError as error:
             raise ModelError(f"open_clip cannot be loaded: {one_line(str(error))}") from error
         place = _device(device)
