@@ -186,7 +186,7 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ..
         if name in ("axis", "background"):
             told.append(f"another {name}")
         else:
-            what = "cut of .80" if name == "cut" else name
+            what = "cut of .80 (log odds)" if name == "cut" else name
             told.append(f"{what} {_short(before)} -> {_short(after)}")
     return tuple(told)
 

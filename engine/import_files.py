@@ -159,19 +159,25 @@ def _one_line(error: BaseException) -> str:
 
 
 def _embedding_column(schema: pa.Schema, path: Path) -> str:
-    lists: list[str] = [field.name for field in schema if _is_vector(field.type)]
-    if "embedding" in lists:
+    if any(field.name == "embedding" and _is_vector(field.type, whole=True) for field in schema):
         return "embedding"
+    lists: list[str] = [field.name for field in schema if _is_vector(field.type)]
     if len(lists) != 1:
-        raise InputError(
-            f"{path}: no column `embedding` of lists of numbers; it has: {', '.join(schema.names[:20])}"
-        )
+        raise InputError(f"{path}: no column `embedding` of lists of numbers; it has: {_typed(schema)}")
     return lists[0]
 
 
-def _is_vector(kind: pa.DataType) -> bool:
+def _typed(schema: pa.Schema) -> str:
+    """The first columns with their types, which may be what is wrong with them."""
+    return ", ".join(f"{field.name} ({str(field.type)[:60]})" for field in list(schema)[:20])
+
+
+def _is_vector(kind: pa.DataType, *, whole: bool = False) -> bool:
+    """Whether a type is that of lists of floats, or (`whole`) of whole numbers: quantised vectors are."""
     is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return bool(is_list and pa.types.is_floating(kind.value_type))
+    if not is_list:
+        return False
+    return bool(pa.types.is_floating(kind.value_type) or (whole and pa.types.is_integer(kind.value_type)))
 
 
 def _dimension(parquet: pq.ParquetFile, schema: pa.Schema, embedding: str, path: Path) -> int:

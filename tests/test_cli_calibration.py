@@ -106,6 +106,21 @@ def test_the_table_of_fits_without_labels(planted: Store) -> None:
     assert text[3].endswith("no signal")
 
 
+def test_the_table_and_the_receipt_tell_one_cut(store: Path, planted: Store) -> None:
+    opened = Store(store)
+    places = read_places(opened, opened.snapshot(), opened.vocabulary(), "earth")
+    for rank, index in enumerate(np.argsort(places.above)[::4]):
+        save_answer(
+            opened, "earth", Answer(int(places.ids[index]), "ann", rank > 5, None, "policy", 1.0), None
+        )
+    assert colonnade(store, "calibration", "fit", "earth", "--method", "labels").code == 0
+    for path, code, unit in ((store, "earth", "logit"), (planted.path, "cat", "log odds")):
+        table = colonnade(path, "calibration").out
+        told = colonnade(path, "calibration", "show", code).out.split("accepted from ")[1].split("\n")[0]
+        assert told.endswith(f" {unit}")
+        assert told in next(line for line in table.splitlines() if line.startswith(code))
+
+
 def test_a_receipt(planted: Store) -> None:
     ran = colonnade(planted.path, "calibration", "show", "cat")
     assert ran.code == 0, ran.err

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,25 +47,45 @@ def test_import_embeddings(store: Path, tmp_path: Path) -> None:
     assert colonnade(store, "-q", "import", "embeddings", "--model", "m", "--text", text).err == ""
 
 
+def test_the_next_command_finds_its_store(tmp_path: Path) -> None:
+    made = new_store(tmp_path / "my store's")
+    images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
+    words = ["import", "embeddings", str(images), "--model", "m", "--logit-scale", "100"]
+    for folder, named, option in (
+        (tmp_path, None, f"-s {shlex.quote(str(made.path))} "),
+        (made.path / "images", None, ""),
+        (tmp_path, made.path, ""),
+    ):
+        environment = {key: value for key, value in os.environ.items() if key != "COLONNADE_STORE"}
+        environment |= {"COLONNADE_STORE": str(named)} if named else {}
+        ran = subprocess.run(
+            [sys.executable, "-m", "colonnade.tui.cli", "-s", str(made.path), *words],
+            cwd=folder, env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert ran.stderr.splitlines()[-1] == f"next: colonnade {option}sync"
+
+
 def test_what_is_next_after_an_import(store: Path, tmp_path: Path) -> None:
     images = image_file(tmp_path / "i.parquet", NAMES, vectors(2))
     text = prompt_file(tmp_path / "t.parquet", vectors(3, seed=1))
     words = ("import", "embeddings", images, "--model", "m", "--logit-scale", 100, "--text", text)
+
+    following = f"next: colonnade -s {shlex.quote(str(store))} sync"
 
     def told() -> list[str]:
         ran = colonnade(store, *words)
         assert ran.code == 0, ran.err
         return ran.err.splitlines()[2:]
 
-    assert told() == ["m is the active model now", "next: colonnade sync"]
-    assert told() == ["nothing changed in the store", "next: colonnade sync"]
+    assert told() == ["m is the active model now", following]
+    assert told() == ["nothing changed in the store", following]
     assert colonnade(store, "sync").code == 0
     assert told() == ["nothing changed in the store"]
     scaled = colonnade(store, "import", "embeddings", images, "--model", "m", "--logit-scale", 50).err
     assert "nothing changed" not in scaled
-    assert scaled.endswith("next: colonnade sync\n")
+    assert scaled.endswith(f"{following}\n")
     (store / "vocabulary.yaml").write_text("{")
-    assert told()[-1] == "next: colonnade sync"
+    assert told()[-1] == following
 
 
 def test_another_logit_scale_is_told(store: Path, tmp_path: Path) -> None:

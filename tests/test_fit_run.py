@@ -411,7 +411,7 @@ def test_the_receipt(store: Store) -> None:
     set_cut(store, "cat", cut + 1)
     second = receipt(store, "cat")
     assert second.since is not None
-    assert second.since.difference == (f"cut of .80 {cut:.3f} -> {cut + 1:.3f}",)
+    assert second.since.difference == (f"cut of .80 (log odds) {cut:.3f} -> {cut + 1:.3f}",)
     assert (second.since.entering, second.since.leaving) == (0, len(before - accepted(store, "cat")))
     assert [version.command for version in second.history][:2] == ["calibration", "tag"]
     assert receipt(store, "cat", at=second.since.before.snapshot).fit == first.fit

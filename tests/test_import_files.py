@@ -87,6 +87,13 @@ def test_refuses_what_is_no_parquet(tmp_path: Path) -> None:
     refuse(tmp_path / "fifo", "not a file")
 
 
+def test_whole_numbers_are_vectors_too(tmp_path: Path) -> None:
+    for kind in (pa.int8(), pa.int64(), pa.uint8()):
+        values = pa.array([[3, 4], [0, 100]], pa.list_(kind))
+        source = write(tmp_path / "v.parquet", id=["a", "b"], embedding=values)
+        assert np.allclose(read(source)[1], [[0.6, 0.8], [0, 1]])
+
+
 def test_refuses_wrong_columns(tmp_path: Path) -> None:
     embedding = column(vectors(2))
     path = tmp_path / "v.parquet"
@@ -96,7 +103,7 @@ def test_refuses_wrong_columns(tmp_path: Path) -> None:
     refuse(write(path, id=["a", "b"], embedding=embedding), "no column 'x'", name="x")
     refuse(write(path, id=["a", "b"]), "no column `embedding`")
     refuse(write(path, id=["a", "b"], embedding=["x", "y"]), "no column `embedding`")
-    refuse(write(path, id=["a", "b"], embedding=[[1, 2], [3, 4]]), "no column `embedding`")
+    refuse(write(path, id=["a", "b"], v=[[1, 2], [3, 4]]), "no column `embedding`")
     refuse(write(path, id=["a", "b"], embedding=[["1"], ["2"]]), "no column `embedding`")
     refuse(write(path, id=["a", "b"], v=embedding, w=embedding), "no column `embedding`")
     refuse(write(path, id=[0.5, 1.5], embedding=embedding), "must hold text or whole numbers")

@@ -20,6 +20,7 @@ __all__ = [
     "as_json",
     "bars",
     "change_cells",
+    "cut_words",
     "fit_json",
     "less",
     "method_words",
@@ -37,15 +38,19 @@ CHANGE_COLUMNS = ("attribute", "method", "cut", "accepted", "tentative", "reject
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def as_cells(row: AttributeCalibration) -> list[str]:
-    """An attribute as a row of the table, with the columns COLUMNS."""
+def as_cells(row: AttributeCalibration, *, units: bool = False) -> list[str]:
+    """An attribute as a row of the table, with the columns COLUMNS.
+
+    Args:
+        units: say of the cut what it counts in.
+    """
     found, fit = row.distribution, row.fit
     return [
         row.code,
         *(number(value) for value in (found.low, found.mean, found.high, found.std)),
         bars(found.histogram),
         _method(row),
-        _cut(fit, row.cut),
+        cut_words(fit, row.cut) if units else _cut(fit, row.cut),
         *(f"{count:,}" for count in (found.accepted, found.tentative, row.labels)),
         interval(row.precision),
         interval(row.recall),
@@ -76,6 +81,13 @@ def method_words(fit: Fit) -> str:
 
 def _cut(fit: Fit | None, cut: float | None) -> str:
     return number(cut, 1 if fit is None or fit.axis is None else 2)
+
+
+def cut_words(fit: Fit | None, cut: float | None) -> str:
+    """A cut with what it counts in: `2.4 logit`, `0.35 log odds`; `-` for none."""
+    if fit is None or cut is None:
+        return _cut(fit, cut)
+    return f"{_cut(fit, cut)} {'logit' if fit.axis is None else 'log odds'}"
 
 
 def _note(row: AttributeCalibration) -> str:
@@ -195,7 +207,7 @@ def _method_and_cut(outcome: FitOutcome) -> tuple[str, str]:
 def _accepts_from(fit: Fit, accepted: float) -> str:
     from colonnade.engine.calibration import cut_of
 
-    return _cut(fit, cut_of(fit, accepted))
+    return cut_words(fit, cut_of(fit, accepted))
 
 
 def _both(before: str, after: str) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from colonnade.tui.calibration_text import as_json, bars, fit_json, less, method_words, moment, number
+from colonnade.tui.calibration_text import (
+    as_json,
+    bars,
+    cut_words,
+    fit_json,
+    less,
+    method_words,
+    moment,
+    number,
+)
 from colonnade.tui.review_text import interval
 
 if TYPE_CHECKING:
@@ -28,6 +37,8 @@ def receipt_lines(receipt: Receipt) -> list[str]:
     if fit is not None:
         lines.append(_line("method", _method(receipt, fit)))
         lines += [_line("", words) for words in _parameters(fit)]
+        if row.cut is not None:
+            lines.append(_line("cut", f"accepted from {cut_words(fit, row.cut)}"))
     if row.no_signal:
         lines.append(_line("no signal", _silence(fit)))
     if row.fallback:
@@ -77,7 +88,7 @@ def _parameters(fit: Fit) -> list[str]:
     if fit.method == "fixed":
         return [f"confidence = 1 / (1 + exp(-({less('logit', fit.center)}) / {fit.scale:g}))"]
     formula = f"confidence = 1 / (1 + exp(-{fit.slope:.3g} x (log odds {_signed(-fit.cut)}) - log 4))"
-    lines = [f"{formula}, so .80 at the cut {fit.cut:.3f}"]
+    lines = [f"{formula}, so .80 at log odds {fit.cut:.3f}"]
     if fit.axis is None:
         lines.append(f"log odds = ({less('logit', fit.center)}) / {fit.scale:g}")
     else:

@@ -76,12 +76,12 @@ def show(
 ) -> None:
     """Per attribute: its logits, the fit that cuts them, and what comes of it. Of one attribute: the receipt in full.
 
-    min to std and the histogram are of the logits. `cut` is where `accepted` begins: in logits for the method fixed,
-    in log odds for auto and labels. `precision` and `recall` of the accepted images, with 90 % intervals, come from
-    images that people judged (`review --audit`). `on` is the number of images that the fit was made on, `drift` how
-    far today's images lie from those (0 to 1). `no signal`: nothing that it was fitted on shows the attribute, so only
-    an image that stands out is accepted. `note` says why an attribute has the model's fixed calibration, and when a
-    new fit is proposed.
+    min to std and the histogram are of the logits. `cut` is where `accepted` begins: a logit for the method
+    fixed and for labels without an auto fit below them, else log odds. `precision` and `recall` of the accepted
+    images, with 90 % intervals, come from images that people judged (`review --audit`). `on` is the number of
+    images that the fit was made on, `drift` how far today's images lie from those (0 to 1). `no signal`:
+    nothing that it was fitted on shows the attribute, so only an image that stands out is accepted. `note` says
+    why an attribute has the model's fixed calibration, and when a new fit is proposed.
 
     The receipt says what the fit does, which phrases competed with the attribute, which images lie just above and just
     below the cut, and what the last fit changed.
@@ -134,7 +134,7 @@ def _show(store: Store, codes: Sequence[str] | None, at: int | None, *, json_: b
         say("the vocabulary has no base attributes")
         return
     left = {"attribute", "histogram", "method", "precision", "recall", "fitted", "state", "note"}
-    print_table(COLUMNS, [as_cells(row) for row in table], right=set(COLUMNS) - left)
+    print_table(COLUMNS, [as_cells(row, units=True) for row in table], right=set(COLUMNS) - left)
 
 
 def _show_receipt(store: Store, code: str, at: int | None, *, json_: bool) -> None:

@@ -49,7 +49,9 @@ def set_(
     make it a plain sigmoid of the logit; what is not given of the two stays. Confidences of the attribute and of those
     derived from it are made anew from what is stored, without a model.
 
-    Example: colonnade calibration set earth --precision 0.95 --dry-run
+    Example: colonnade review earth --audit && colonnade calibration set earth --precision 0.95 --dry-run
+
+    Example: colonnade calibration set earth --center 25.5 --scale 1.5 --dry-run
     """
     sigmoid = center is not None or scale is not None
     if sum((sigmoid, cut is not None, precision is not None, reset)) != 1:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +44,8 @@ def register(app: typer.Typer) -> None:
 
 def import_embeddings(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Parquet with a column `embedding`.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Parquet with a column `embedding` of lists of numbers."),
     ] = None,
     store: StoreOption = None,
     model: Annotated[
@@ -51,7 +54,12 @@ def import_embeddings(
     logit_scale: _ScaleOption = None,
     logit_bias: _BiasOption = None,
     id_column: Annotated[
-        str | None, typer.Option("--id", metavar="COLUMN", help="The column that names the images.")
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="COLUMN",
+            help="The column that names the images; else the first there is of path, id, image_id, uuid, name.",
+        ),
     ] = None,
     path_column: Annotated[
         str | None,
@@ -210,9 +218,19 @@ def _report(store: Store, done: Imported, *, changed: bool, json_: bool) -> None
     if not changed:
         say("nothing changed in the store")
     if store.settings.model_key != done.model:
-        say(f"next: colonnade model use {done.model}")
+        say(f"next: colonnade {_named(store)}model use {quote(done.model)}")
     elif _is_stale(store):
-        say("next: colonnade sync")
+        say(f"next: colonnade {_named(store)}sync")
+
+
+def _named(store: Store) -> str:
+    """The option that names the store to the next command; nothing where that finds it without."""
+    if named := os.environ.get("COLONNADE_STORE"):
+        found: Path | None = Path(named).absolute()
+    else:
+        here = Path.cwd()
+        found = next((at for at in (here, *here.parents) if (at / "colonnade.toml").is_file()), None)
+    return "" if found == store.path else f"-s {quote(str(store.path))} "
 
 
 def _is_stale(store: Store) -> bool:
