@@ -24,6 +24,10 @@ _LET_GO = (
     "the live snapshot does without it: restore it from a backup, or let the earlier ones go with "
     "`colonnade gc --keep-snapshots 1 --keep-seconds 0`"
 )
+_EMPTY = (
+    "go back to a snapshot that has it (`colonnade snapshots`, `restore N`), or to a backup; only where its data is "
+    "given up, remove the empty folder"
+)
 _FOREIGN = "move it out of the store"
 
 
@@ -127,8 +131,9 @@ def _folder_files(
             file = DataFile(table, partition, parsed[0], name, path)
             shelf.files.setdefault((facts.st_dev, facts.st_ino, name), (file, facts.st_size))
             files.append(file)
-    if not files and partition is not None:
-        findings.fault(_name(store, folder), "a partition without files", "remove the empty folder")
+    if not files and partition is not None and folder.exists():
+        # A version is built whole under another name, a folder with its first file: no crash leaves an empty one.
+        findings.fault(_name(store, folder), "a partition without files: what it held is lost", _EMPTY)
     return files
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from colonnade.engine.columns import SHARD_BITS, SHARD_IMAGES, TABLES
-from colonnade.engine.errors import StoreError
+from colonnade.engine.errors import InputError, StoreError
 from colonnade.engine.findings import Findings, Tally
 from colonnade.engine.schemas import column_fault
 from colonnade.engine.settings import Settings
@@ -19,8 +19,10 @@ from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import id_digest, read_footer
 from colonnade.engine.verify_derived import check_derived
 from colonnade.engine.verify_logits import LogitSample
+from colonnade.engine.verify_lost import WHOLE, ImageIds, VectorIds
 from colonnade.engine.verify_scores import ScoreRows, read_definition_rows
 from colonnade.engine.verify_tables import CHECKS, ImageRows, VectorRows
+from colonnade.engine.vocabulary import load_vocabulary
 
 __all__ = ["check_rows"]
 
@@ -39,8 +41,10 @@ class _Context:
     store: Path
     next_image_id: int
     findings: Findings
-    images: dict[int, np.ndarray] = field(default_factory=dict)
-    """Shard -> the ids of its images, ascending."""
+    codes: Mapping[str, str] | None
+    """Attribute code -> what makes its scores anew, `tag` or `derive`; None where the vocabulary cannot be read."""
+    images: ImageIds = field(default_factory=ImageIds)
+    vectors: VectorIds = field(default_factory=VectorIds)
     rows: int = 0
 
 
@@ -58,10 +62,10 @@ def check_rows(
         tables: table -> its files, as `check_snapshot` found them.
         progress: gets the bytes of each file that was read.
     """
-    context = _Context(store, next_image_id, findings)
+    context = _Context(store, next_image_id, findings, _codes(store))
     definitions = read_definition_rows(store, tables.get("definitions", ()), findings)
     sample = LogitSample(definitions, _partitions(tables.get("prompts", ())))
-    scores = ScoreRows(definitions, findings, sample)
+    scores = ScoreRows(definitions, findings, sample, context.vectors)
     images = ImageRows(findings)
     for table in (*_ORDER, "calibrations"):
         for partition, files in _partitions(tables.get(table, ())).items():
@@ -79,6 +83,8 @@ def check_rows(
                 check = CHECKS[table]
             _check_partition(context, files, check, progress)
     images.finish()
+    context.images.finish(findings)
+    context.vectors.finish(findings)
     check_derived(store, tables.get("scores", ()), definitions, findings)
     return context.rows
 
@@ -109,15 +115,19 @@ def _check_partition(
         progress(file.path.lstat().st_size if file.path.exists() else 0)
         if ids is not None:
             cells.setdefault(file.shard, []).append(ids)
+        elif file.table == "images":
+            context.images.unread(file.shard)
+        if file.table == "embeddings":
+            context.vectors.add(file.partition or "", file.shard, ids)
     for shard, parts in cells.items():
         merged = _distinct(np.concatenate(parts))
         if len(parts) > 1 and len(merged) < sum(len(_distinct(part)) for part in parts):
             where = str(files[0].path.parent.relative_to(context.store))
             twice = sum(len(part) for part in parts) - len(merged)
             what = f"shard {shard}: {twice:,} image ids are in more than one file"
-            context.findings.fault(where, what, _advice(files[0]))
+            context.findings.fault(where, what, _advice(context, files[0]))
         if files[0].table == "images":
-            context.images[shard] = merged
+            context.images.shards[shard] = merged
 
 
 def _distinct(ids: np.ndarray) -> np.ndarray:
@@ -134,7 +144,7 @@ def _check_file(context: _Context, file: DataFile, check: Check) -> np.ndarray |
         with pq.ParquetFile(file.path) as parquet:
             fault = _shape_fault(file, parquet)
         if fault is not None:
-            context.findings.fault(where, fault, _advice(file))
+            context.findings.fault(where, fault, _advice(context, file))
             return None
         with pq.ParquetFile(file.path, read_dictionary=_WORDS if file.table == "scores" else None) as parquet:
             has_ids = "image_id" in parquet.schema_arrow.names
@@ -150,11 +160,11 @@ def _check_file(context: _Context, file: DataFile, check: Check) -> np.ndarray |
                 check(batch, ids, tally)
             if rows != parquet.metadata.num_rows:
                 what = f"{rows:,} rows, its footer says {parquet.metadata.num_rows:,}"
-                context.findings.fault(where, what, _advice(file))
+                context.findings.fault(where, what, _advice(context, file))
     except FileNotFoundError:
         return None  # check_checksums tells
     except _DAMAGE as error:
-        context.findings.fault(where, f"damaged ({str(error)[:200]})", _advice(file))
+        context.findings.fault(where, f"damaged ({str(error)[:200]})", _advice(context, file))
         return None
     context.rows += rows
     found = None
@@ -162,7 +172,7 @@ def _check_file(context: _Context, file: DataFile, check: Check) -> np.ndarray |
         found = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
         _check_ids(context, file, found, tally)
     for what in (*tally, *_footer_faults(file, found)):
-        context.findings.fault(where, what, _advice(file))
+        context.findings.fault(where, what, _advice(context, file))
     return found
 
 
@@ -194,9 +204,8 @@ def _check_ids(context: _Context, file: DataFile, ids: np.ndarray, tally: Tally)
     tally.rows(ids >= limit, f"with an image id that was never given out ({limit:,} is the next)", ids)
     if file.table == "images":
         return
-    known = context.images.get(file.shard, np.empty(0, np.int64))
-    if len(ids) != len(known) or not np.array_equal(ids, known):
-        tally.rows(~np.isin(ids, known), "of images that the images table lacks", ids)
+    lacking = context.images.lacking(file.table, file.shard, ids)
+    tally.rows(lacking, "of images that the images table lacks", ids)
 
 
 def _footer_faults(file: DataFile, ids: np.ndarray | None) -> list[str]:
@@ -230,14 +239,28 @@ def _word_faults(file: DataFile, definition: str | None, model: str | None) -> l
     return faults
 
 
-def _advice(file: DataFile) -> str:
+def _codes(store: Path) -> dict[str, str] | None:
+    try:
+        vocabulary = load_vocabulary(store / "vocabulary.yaml")
+    except InputError:
+        return None
+    commands = {attribute.code: "tag" for attribute in vocabulary.base}
+    return commands | {attribute.code: "derive" for attribute in vocabulary.derived}
+
+
+def _advice(context: _Context, file: DataFile) -> str:
+    code = file.partition or ""
     if file.table == "scores":
-        return f"`colonnade tag {file.partition} --force` makes them anew (`derive` for a derived attribute)"
+        if context.codes is None:
+            return f"`colonnade tag {code} --force` makes them anew (`derive` for a derived attribute)"
+        if code not in context.codes:
+            return f"the vocabulary does not have {code} any more: `colonnade drop {code}` removes its scores"
+        return f"`colonnade {context.codes[code]} {code} --force` makes them anew"
     if file.table == "embeddings":
         return (
             "`colonnade embed --force` makes those of image files anew, after it import the others again; "
             "where all are imported, restore the file from a backup, or `colonnade restore N`"
         )
     if TABLES[file.table] is None:
-        return "go back to a snapshot that is whole (`colonnade snapshots`, `restore N`), or to a backup"
+        return WHOLE
     return "restore the file from a backup, or go back with `colonnade restore N`"

@@ -14,17 +14,20 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.engine.calibration import UNKNOWN, Fit, fit_from_json, fit_statuses, judge
-from colonnade.engine.columns import STATUSES
+from colonnade.engine.columns import SHARD_BITS, STATUSES
 from colonnade.engine.errors import StoreError
 from colonnade.engine.findings import Findings, Tally
 from colonnade.engine.snapshots import DataFile
 from colonnade.engine.tables import read_table
 from colonnade.engine.verify_logits import LogitSample
+from colonnade.engine.verify_lost import VectorIds
 
 __all__ = ["ScoreRows", "read_definition_rows"]
 
 TOLERANCE = 1e-6
 _CODES = {"rejected": 0, "tentative": 1, "accepted": 2}
+_MODELS = 64
+"""Of how many models in one batch the vectors are looked for."""
 _SOURCES = {"confidence": "clip_zero_shot", "derived": "derived_rule"}
 _ADVICE = "`colonnade tag --force` and `derive --force` write them anew"
 
@@ -88,6 +91,7 @@ class ScoreRows:
     definitions: Mapping[str, Mapping[str, Any]]
     findings: Findings
     sample: LogitSample
+    vectors: VectorIds
     _expected: dict[str, _Expectation | None] = field(default_factory=dict)
 
     def check(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
@@ -102,6 +106,7 @@ class ScoreRows:
         tally.rows(~no_odds & ~np.isfinite(odds), "with log odds that are not finite", ids)
         status = self._statuses(batch, ids, tally)
         tally.rows(~unknown & (status == UNKNOWN), "with a confidence but no status", ids)
+        self._check_vectors(batch, ids)
         words, codes = _words(batch, "definition")
         for code, word in enumerate(words):
             mine = codes == code
@@ -123,6 +128,18 @@ class ScoreRows:
                 tally.rows(mine & no_odds, "without the log odds that their calibration needs", ids)
             _check_values(expected, mine, (logit, odds), confidence, status, ids, tally)
         tally.rows(codes < 0, "without a definition", ids)
+
+    def _check_vectors(self, batch: pa.RecordBatch, ids: np.ndarray) -> None:
+        """That base rows are of images with a vector of their model; told of at the end, once for each model."""
+        sources, kinds = _words(batch, "label_source")
+        if not len(ids) or "clip_zero_shot" not in sources:
+            return
+        shard = int(ids[0]) >> SHARD_BITS
+        base = (kinds == sources.index("clip_zero_shot")) & (ids >> SHARD_BITS == shard)
+        words, codes = _words(batch, "model")
+        for code, word in enumerate(words[:_MODELS]):
+            mine = base & (codes == code)
+            self.vectors.check(str(word), shard, ids if mine.all() else ids[mine])
 
     def _statuses(self, batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> np.ndarray:
         words, codes = _words(batch, "status")
