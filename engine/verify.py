@@ -13,6 +13,7 @@ from colonnade.engine.garbage import check_layout, leftovers
 from colonnade.engine.settings import Settings, read_settings
 from colonnade.engine.snapshots import Snapshot, list_snapshots, live_advice, live_number
 from colonnade.engine.verify_files import Shelf, check_checksums, check_snapshot, check_top
+from colonnade.engine.verify_history import check_history
 from colonnade.engine.verify_rows import check_rows
 from colonnade.engine.vocabulary import VocabularyError, parse_vocabulary
 
@@ -75,6 +76,7 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
         tables = {number: check_snapshot(snapshots[number], findings, shelf) for number in reversed(numbers)}
         highest = _check_facts(snapshots, findings)
         _check_vocabulary(snapshots[live], findings)
+        check_history(snapshots, tables, live, findings)
         in_use = [file for files in tables[live].values() for file in files]
         meter = _Meter(progress, shelf.bytes + sum(_size(file.path) for file in in_use))
         check_checksums(store, shelf, in_use, findings, meter.add)

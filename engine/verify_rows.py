@@ -67,6 +67,7 @@ def check_rows(
     sample = LogitSample(definitions, _partitions(tables.get("prompts", ())))
     scores = ScoreRows(definitions, findings, sample, context.vectors)
     images = ImageRows(findings)
+    judged = _partitions(tables.get("labels", ()))
     for table in (*_ORDER, "calibrations"):
         for partition, files in _partitions(tables.get(table, ())).items():
             check: Check
@@ -81,6 +82,8 @@ def check_rows(
                     findings.note(f"{table}: model {partition} is not in colonnade.toml")
             else:
                 check = CHECKS[table]
+            if table == "calibrations" and partition not in judged:
+                check = _noted(findings, partition, check)
             _check_partition(context, files, check, progress)
     images.finish()
     context.images.finish(findings)
@@ -95,6 +98,18 @@ def _kept(sample: LogitSample, model: str | None, check: Check) -> Check:
     def both(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
         check(batch, ids, tally)
         sample.keep(model or "", batch, ids)
+
+    return both
+
+
+def _noted(findings: Findings, code: str | None, check: Check) -> Check:
+    """The check of calibrations, which notes a fit by labels where there are no labels."""
+
+    def both(batch: pa.RecordBatch, ids: np.ndarray, tally: Tally) -> None:
+        check(batch, ids, tally)
+        if "labels" in batch.column("method").to_pylist():
+            what = f"labels: there are none of {code}, while its calibration rests on some"
+            findings.note(f"{what}; unless `forget` took their images, they are lost: {WHOLE}")
 
     return both
 
