@@ -247,7 +247,7 @@ class _Expansion:
         if name not in self.saved:
             from colonnade.engine.expression_binding import unknown
 
-            raise ExpressionError(unknown("saved query", name, self.saved), self.text, where)
+            raise ExpressionError(unknown("saved query", name, self.saved, listed=True), self.text, where)
         try:
             return parse(self.saved[name])
         except InputError as error:

@@ -37,6 +37,15 @@ UTC_COLUMNS = frozenset({"mtime"})
 """Image columns stored as an instant; the others of type TIMESTAMP are local times without a zone."""
 
 
+_LISTED = 8
+_MEANT = {
+    "id": "image_id",
+    "name": "path",
+    "file": "path",
+    "filename": "path",
+    "size": "bytes",
+    "date": "taken",
+}
 _SAVE_FIRST = "save the selection as a set first, and write in_set(NAME)"
 """What to do where a selection means nothing."""
 
@@ -46,12 +55,28 @@ def kind_of(operand: Operand) -> str:
     return _KINDS[IMAGE_COLUMNS[operand.name]] if operand.kind == "image" else _OPERAND_KINDS[operand.kind]
 
 
-def unknown(what: str, name: str, candidates: Iterable[str]) -> str:
-    """`unknown <what> "<name>"`, with the nearest candidate where one is near."""
+def unknown(what: str, name: str, candidates: Iterable[str], *, listed: bool = False) -> str:
+    """`unknown <what> "<name>"`, with the nearest candidate where one is near.
+
+    Args:
+        listed: where none is near, say which there are.
+    """
     from colonnade.engine.nearest import nearest
 
-    near = nearest(name, candidates)
-    return f'unknown {what} "{name}"' + (f'; did you mean "{near}"?' if near else "")
+    known = tuple(candidates)
+    meant = _MEANT.get(name.lower())
+    near = nearest(name, known) or (meant if meant in known else None)
+    said = f'unknown {what} "{name}"'
+    if near:
+        return f'{said}; did you mean "{near}"?'
+    if not listed:
+        return said
+    if not known:
+        return f"{said}; there is no {what} yet"
+    first = ", ".join(other[:64] for other in sorted(known)[:_LISTED])
+    return f"{said}; there {'are' if len(known) > 1 else 'is'}: {first}" + (
+        ", ..." if len(known) > _LISTED else ""
+    )
 
 
 def cannot_keep(tree: Expression) -> str | None:
@@ -119,7 +144,7 @@ class _Binder:
                 return node
             case InSet(name, position):
                 if name not in self.sets:
-                    raise self._error(unknown("set", name, self.sets), position)
+                    raise self._error(unknown("set", name, self.sets, listed=True), position)
                 return node
             case InSelection(name, position):
                 if self.selections is None:

@@ -1,4 +1,4 @@
-"""Files that a command writes for its user: complete or not there at all, and never one of a store's own."""
+"""Files that a command writes for its user: complete or not there at all, and never over an image or a store's own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import IO
 from colonnade.engine.columns import TABLES
 from colonnade.engine.durable import fsync_directory, fsync_file, store_errors
 from colonnade.engine.errors import InputError
+from colonnade.engine.images import EXTENSIONS
 
 __all__ = ["output_file"]
 
@@ -43,7 +44,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
 
     Raises:
         BrokenPipeError: the pipe's reader went away.
-        InputError: the folder does not exist, or `path` is one, or of a store.
+        InputError: the folder does not exist, or `path` is one, or of a store, or an image that is there.
         StoreError: the disk refused.
     """
     if path.is_dir():
@@ -58,6 +59,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise InputError(f"{path}: there is no folder {target.parent}; make it first")
+    _refuse_an_image(path, target)
     _refuse_a_store_s(target)
     with store_errors(target):
         temporary = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.tmp")
@@ -71,6 +73,13 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _refuse_an_image(path: Path, target: Path) -> None:
+    """No format that is written is an image's, so what has such a name is somebody's picture."""
+    for name in (path, target):
+        if name.suffix[1:].lower() in EXTENSIONS and target.exists():
+            raise InputError(f"{name}: an image, which would be lost; choose another name")
 
 
 def _refuse_a_store_s(target: Path) -> None:

@@ -219,6 +219,52 @@ def test_a_limit_has_bounds(store: Store) -> None:
     assert output(store, "sql", "SELECT 1 AS a", "--time-limit", "1e300", "-f", "csv") == "a\n1\n"
 
 
+def test_nothing_is_no_name(store: Store, tmp_path: Path) -> None:
+    for words in (
+        ["query", "earth", "--columns", ""],
+        ["query", "earth", "--sort", " "],
+        ["status", "-s", ""],
+    ):
+        fails(store, 2, *words)
+    for words in (["-s", "", "status"], ["init", ""]):
+        done = subprocess.run([*COLONNADE, *words], capture_output=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, b""), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_is_drawn_on_lines_of_its_own(store: Store) -> None:
+    drawn = output(store, "sql", 'EXPLAIN SELECT 1 AS "a\x1b"')
+    assert drawn.splitlines()[0] == "physical_plan"
+    assert len(drawn.splitlines()) > 3
+    assert "\ufffd\u2502" not in drawn
+    assert "\x1b" not in drawn
+    assert (
+        json.loads(output(store, "sql", "EXPLAIN SELECT 1", "-f", "json"))[0]["explain_key"]
+        == "physical_plan"
+    )
+
+
+@pytest.mark.parametrize("name", ["one.jpg", "scan.TIFF", "link.csv"])
+def test_no_picture_is_written_over(store: Store, tmp_path: Path, name: str) -> None:
+    picture = tmp_path / name
+    if name == "link.csv":
+        (tmp_path / "linked.png").write_bytes(b"picture")
+        picture.symlink_to("linked.png")
+    else:
+        picture.write_bytes(b"picture")
+    for words in (["query", "earth", "-f", "csv", "-o"], ["query", "earth", "-f", "paths", "-o"]):
+        assert "an image, which would be lost" in fails(store, 3, *words, picture)
+    assert "an image" in fails(store, 3, "export", "-f", "csv", picture)
+    assert picture.read_bytes() == b"picture"
+
+
+def test_one_is_one(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    store = build_store(tmp_path / "s", CONTENT, vocabulary=VOCABULARY, root=tmp_path / "photos")
+    done = colonnade(store, "query", "image_id = 4", "-f", "paths")
+    assert done.stderr == b"warning: 1 name has a line break inside; use --null\n"
+
+
 def test_time_travel(tmp_path: Path) -> None:
     store = build_store(tmp_path / "store", CONTENT, vocabulary=VOCABULARY)
     before = store.snapshot()
@@ -252,6 +298,8 @@ def test_saved_queries(tmp_path: Path) -> None:
     ]
     assert "uses itself" in fails(store, 3, "query", "@again", "--save", "near")
     assert "unknown saved query" in fails(store, 3, "query", "@nera")
+    assert 'did you mean "image_id"?' in fails(store, 3, "query", "id = 3")
+    assert "; there is: chosen" in fails(store, 3, "query", "in_set(nothing)")
     assert "a query's name" in fails(store, 3, "query", "earth", "--save", "Bad name")
     fails(store, 3, "query", "eart", "--save", "wrong")
     assert list(read_queries(store.path)) == ["near", "again"]
@@ -280,6 +328,13 @@ def test_a_terminal_gets_nothing_dangerous(store: Store) -> None:
         seen = os.read(ours, 65536)
         os.close(ours)
         assert done.returncode == 0 and b"red.jpg" in seen and b"\x1b" not in seen, extra
+    ours, theirs = pty.openpty()
+    command = [*COLONNADE, "-s", str(store.path), "sql", "EXPLAIN SELECT 1"]
+    subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=True, timeout=60)
+    os.close(theirs)
+    seen = os.read(ours, 65536)
+    os.close(ours)
+    assert seen.count(b"\n") > 3 and "\ufffd".encode() not in seen
     ours, theirs = pty.openpty()
     command = [*COLONNADE, "-s", str(store.path), "query", "true", "-f", "parquet"]
     done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=False, timeout=60)

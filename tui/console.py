@@ -29,6 +29,7 @@ __all__ = [
     "emit",
     "emit_json",
     "error_line",
+    "folder_of",
     "open_store",
     "print_table",
     "progress",
@@ -38,10 +39,22 @@ __all__ = [
     "store_path",
 ]
 
+
+def folder_of(text: str | Path) -> Path:
+    """A folder's path as it was given; "" is a mistake, such as an unset variable, and not the folder one is in."""
+    if not str(text):
+        raise typer.BadParameter('"" is no folder; `.` is the one you are in')
+    return Path(text)
+
+
 StoreOption = Annotated[
     Path | None,
     typer.Option(
-        "--store", "-s", metavar="DIR", help="The store; else $COLONNADE_STORE, else the nearest one upwards."
+        "--store",
+        "-s",
+        parser=folder_of,
+        metavar="DIR",
+        help="The store; else $COLONNADE_STORE, else the nearest one upwards.",
     ),
 ]
 

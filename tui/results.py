@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 import typer
 
-from colonnade.tui.console import print_table, safe, say
+from colonnade.tui.amounts import count_of
+from colonnade.tui.console import emit, print_table, safe, say
 from colonnade.tui.streams import reader_gone
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ TERMINAL_ROWS = 500
 
 MOST_ROWS = 1_000_000_000
 """The largest --limit; that of `engine.query`, which takes too long to import for a command's options."""
+
+_PLAN = ("explain_key", "explain_value")
+"""The columns of EXPLAIN: drawings of many lines."""
 
 F = TypeVar("F", bound=StrEnum)
 
@@ -95,6 +99,12 @@ def _write_table(result: Rows, *, whole: bool, total: Callable[[], int] | None) 
     """A table of all rows, or on a terminal of the first ones."""
     from colonnade.engine.formats import cell, plain_blocks
 
+    if result.columns == _PLAN:
+        for block in plain_blocks(result):
+            for name, plan in block:
+                for line in (str(name), *str(plan).splitlines()):
+                    emit(safe(line))
+        return
     most = TERMINAL_ROWS if sys.stdout.isatty() and not whole else None
     rows: list[list[str]] = []
     for block in plain_blocks(result):
@@ -131,9 +141,11 @@ def write_paths(store: Store, result: Rows, output: Path | None, *, null: bool) 
         clean = safe if sys.stdout.isatty() else None
         _, broken, unknown = formats.write_paths(result, roots, _stdout(), null=null, clean=clean)
     if broken and not null:
-        say(f"warning: {broken:,} names have a line break inside; use --null")
+        have = "has" if broken == 1 else "have"
+        say(f"warning: {count_of(broken, 'name')} {have} a line break inside; use --null")
     if unknown:
-        say(f"warning: {unknown:,} images left out: their root is no longer one of the store's")
+        their = "its" if unknown == 1 else "their"
+        say(f"warning: {count_of(unknown, 'image')} left out: {their} root is no longer one of the store's")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from colonnade.tui.console import RootState, set_root_state
+from colonnade.tui.console import RootState, folder_of, set_root_state
 
 __all__ = ["root"]
 
@@ -24,7 +24,11 @@ def root(
     store: Annotated[
         Path | None,
         typer.Option(
-            "--store", "-s", metavar="DIR", help="The store; else $COLONNADE_STORE, else the nearest upwards."
+            "--store",
+            "-s",
+            parser=folder_of,
+            metavar="DIR",
+            help="The store; else $COLONNADE_STORE, else the nearest upwards.",
         ),
     ] = None,
     quiet: Annotated[

@@ -42,13 +42,21 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
+def _named(value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise typer.BadParameter("name a column")
+    return value
+
+
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to stdout.")
 ]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="C,C", help="Image columns, CODE (its confidence), CODE.status, CODE.logit, CODE.source."
+        callback=_named,
+        metavar="C,C",
+        help="Image columns, CODE (its confidence), CODE.status, CODE.logit, CODE.source.",
     ),
 ]
 
@@ -63,6 +71,7 @@ def query(
     sort: Annotated[
         str | None,
         typer.Option(
+            callback=_named,
             metavar="COLUMN",
             help="CODE (highest first) or a column (lowest first); - before it turns the order.",
         ),

@@ -13,6 +13,7 @@ from colonnade.tui.console import (
     add_group,
     emit,
     emit_json,
+    folder_of,
     open_store,
     print_table,
     say,
@@ -35,6 +36,7 @@ def init(
     directory: Annotated[
         Path,
         typer.Argument(
+            parser=folder_of,
             metavar="DIR",
             help="The store's folder; files in it stay, only the names that a store uses must be free.",
         ),
