@@ -69,6 +69,7 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
             findings.fault("live", _short(StoreError(what), store, "live"), _live_anew(store))
             return _report(findings, shelf, 0, 0)
         check_top(store, findings)
+        shelf.live = live
         snapshots = {number: Snapshot(store, number) for number in numbers}
         if live not in snapshots:
             findings.fault("live", f"leads to snapshot {live}, which is missing", _live_anew(store))

@@ -28,6 +28,7 @@ _EMPTY = (
     "go back to a snapshot that has it (`colonnade snapshots`, `restore N`), or to a backup; only where its data is "
     "given up, remove the empty folder"
 )
+_EMPTY_SCORES = "`colonnade sync` makes anew what the vocabulary has; of other scores, "
 _FOREIGN = "move it out of the store"
 
 
@@ -35,6 +36,8 @@ _FOREIGN = "move it out of the store"
 class Shelf:
     """The data files of the versions looked at so far."""
 
+    live: int = 0
+    """The number of the live snapshot, which is to be looked at before the others."""
     versions: dict[tuple[str, str], tuple[DataFile, ...]] = field(default_factory=dict)
     """(table, version) -> its regular, well-named files."""
     files: dict[tuple[int, int, str], tuple[DataFile, int]] = field(default_factory=dict)
@@ -98,8 +101,9 @@ def _check_extra(snapshot: Snapshot, findings: Findings) -> None:
 def _version_files(
     snapshot: Snapshot, table: str, version: Path, findings: Findings, shelf: Shelf
 ) -> list[DataFile]:
+    live = snapshot.number == shelf.live
     if TABLES[table] is None:
-        return _folder_files(snapshot.store, table, None, version, findings, shelf)
+        return _folder_files(snapshot.store, table, None, version, findings, shelf, live=live)
     files: list[DataFile] = []
     for name in sorted(os.listdir(version)):
         folder = version / name
@@ -109,12 +113,19 @@ def _version_files(
         elif partition is None:
             findings.fault(_name(snapshot.store, folder), "not the name of a partition", _FOREIGN)
         else:
-            files += _folder_files(snapshot.store, table, partition, folder, findings, shelf)
+            files += _folder_files(snapshot.store, table, partition, folder, findings, shelf, live=live)
     return files
 
 
 def _folder_files(
-    store: Path, table: str, partition: str | None, folder: Path, findings: Findings, shelf: Shelf
+    store: Path,
+    table: str,
+    partition: str | None,
+    folder: Path,
+    findings: Findings,
+    shelf: Shelf,
+    *,
+    live: bool,
 ) -> list[DataFile]:
     files: list[DataFile] = []
     for name in sorted(os.listdir(folder)):
@@ -133,7 +144,10 @@ def _folder_files(
             files.append(file)
     if not files and partition is not None and folder.exists():
         # A version is built whole under another name, a folder with its first file: no crash leaves an empty one.
-        findings.fault(_name(store, folder), "a partition without files: what it held is lost", _EMPTY)
+        advice = _EMPTY_SCORES + _EMPTY if table == "scores" else _EMPTY
+        if not live:
+            advice = _LET_GO
+        findings.fault(_name(store, folder), "a partition without files: what it held is lost", advice)
     return files
 
 

@@ -14,6 +14,7 @@ from sound_stores import MODEL, VOCABULARY, add_images, embedding_rows, sound_st
 from colonnade.engine.derive_run import derive_attributes
 from colonnade.engine.errors import InputError
 from colonnade.engine.findings import Fault
+from colonnade.engine.garbage import collect
 from colonnade.engine.history import restore
 from colonnade.engine.import_embeddings import import_vectors
 from colonnade.engine.prompts import store_prompts
@@ -108,6 +109,18 @@ def test_an_empty_partition_is_lost_data(store: Store) -> None:
     assert "restore N" in fault.advice
     assert "given up, remove the empty folder" in fault.advice
     file.path.parent.rmdir()
+    assert not faults(store)
+
+
+def test_an_empty_partition_of_an_earlier_snapshot_can_be_let_go(store: Store) -> None:
+    (file,) = store.snapshot().files("scores", "earth")
+    file.path.unlink()
+    assert "`colonnade sync` makes anew" in only_fault(store).advice
+    tag(store)
+    advice = only_fault(store).advice
+    assert "the live snapshot does without it" in advice
+    assert "gc --keep-snapshots 1 --keep-seconds 0" in advice
+    collect(store.path, keep_snapshots=1, keep_seconds=0)
     assert not faults(store)
 
 
