@@ -91,7 +91,7 @@ def test_whole_numbers_are_vectors_too(tmp_path: Path) -> None:
     for kind in (pa.int8(), pa.int64(), pa.uint8()):
         values = pa.array([[3, 4], [0, 100]], pa.list_(kind))
         source = write(tmp_path / "v.parquet", id=["a", "b"], embedding=values)
-        assert np.allclose(read(source)[1], [[0.6, 0.8], [0, 1]])
+        assert np.allclose(read(source)[1], [[0.6, 0.8], [0.0, 1.0]])
 
 
 def test_refuses_wrong_columns(tmp_path: Path) -> None:

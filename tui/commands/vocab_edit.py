@@ -142,14 +142,12 @@ def vocab_change(
         if changes == Changes():
             raise typer.BadParameter("nothing to change: name at least one field, such as --label")
         after = edit_attribute(source, code, changes, name)
-        changed.append(after != source)
+        if after == source:
+            say(f"{code} says so already; nothing changed")
+            raise typer.Exit
         return after
 
-    changed: list[bool] = []
-    applied = _apply(open_store(store), edit, dry_run)
-    if not any(changed):
-        say(f"{code} says so already; nothing changed")
-    elif applied:
+    if _apply(open_store(store), edit, dry_run):
         say(f"{code} changed; `colonnade plan` shows what that makes stale")
 
 
@@ -169,10 +167,7 @@ def vocab_rename(
 
     opened = open_store(store)
     if _apply(opened, lambda source, name: rename_attribute(source, old, new, name), dry_run):
-        stays = (
-            f"; what is stored as {old} stays until `colonnade drop {old}`" if _scored(opened, old) else ""
-        )
-        say(f"{old} is {new} now{stays}")
+        say(f"{old} is {new} now{_left(opened, old)}")
         _warn_queries(opened, old)
 
 
@@ -194,8 +189,7 @@ def vocab_remove(
     if _apply(
         opened, lambda source, name: remove_attribute(source, code, name, from_rules=from_rules), dry_run
     ):
-        stays = f"; its scores stay until `colonnade drop {code}`" if _scored(opened, code) else ""
-        say(f"{code} removed{stays}")
+        say(f"{code} removed{_left(opened, code)}")
         _warn_queries(opened, code)
 
 
@@ -274,9 +268,10 @@ def _apply(store: Store, edit: Callable[[bytes, str], bytes], dry_run: bool) -> 
     return True
 
 
-def _scored(store: Store, code: str) -> bool:
-    """Whether there are scores that `drop` could take away."""
-    return bool(store.snapshot().files("scores", code))
+def _left(store: Store, code: str) -> str:
+    """What to say of the scores that a code leaves behind; nothing where there are none."""
+    stay = f"; its scores stay, as {code}, until `colonnade drop {code}`"
+    return stay if store.snapshot().files("scores", code) else ""
 
 
 def _print_diff(before: bytes, after: bytes, name: str) -> None:
