@@ -8,7 +8,8 @@ import numpy as np
 
 from colonnade.engine.derive import derive
 from colonnade.engine.errors import ConflictError, InputError
-from colonnade.engine.freshness import AttributeWork, Task, derived_work, inputs_digest
+from colonnade.engine.freshness import AttributeWork, Task, inputs_digest
+from colonnade.engine.freshness_derived import derived_work
 from colonnade.engine.provenance import read_definitions, store_definitions
 from colonnade.engine.scoring import codes_of_statuses, scores_table
 from colonnade.engine.snapshots import Snapshot

@@ -187,10 +187,11 @@ def restore(store: Path, number: int, *, vocabulary: bool = False) -> Restored:
 
 def _answers(snapshot: Snapshot) -> set[tuple[object, ...]]:
     found: set[tuple[object, ...]] = set()
-    with suppress(StoreError):  # damage may be why somebody goes back
-        for code in snapshot.partitions("labels"):
-            rows = read_files(snapshot.files("labels", code), ["image_id", "reviewer", "present"])
-            found.update((code, *row.values()) for row in rows.to_pylist())
+    for code in snapshot.partitions("labels"):
+        files = snapshot.files("labels", code)
+        with suppress(StoreError):  # damage may be why somebody goes back
+            rows = read_files(files, ["image_id", "reviewer", "present"]).to_pylist() if files else []
+            found.update((code, *row.values()) for row in rows)
     return found
 
 

@@ -283,6 +283,16 @@ def test_answers_that_a_restored_snapshot_lacks_are_told_and_can_be_brought_back
     assert run("labels", "list", "--json").json == before
 
 
+def test_an_emptied_partition_of_answers_is_in_no_restores_way(run: Run, store: Store) -> None:
+    files = [
+        f for code in store.snapshot().partitions("labels") for f in store.snapshot().files("labels", code)
+    ]
+    assert files
+    for file in files:
+        file.path.unlink()
+    assert run("restore", 2).code == 0
+
+
 def test_hostile_words_reach_no_terminal(run: Run, store: Store) -> None:
     """Names in a stranger's store are shown without their control characters."""
     facts = store.snapshot().path / "snapshot.json"

@@ -106,7 +106,11 @@ def list_codes(codes: Sequence[str], verb: str) -> None:
     """The codes that were written on stdout, a line each."""
     for code in codes:
         emit(code)
-    say(f"{count(len(codes), 'attribute')} {verb}" if codes else "nothing to do: what can be made now is fresh")
+    say(
+        f"{count(len(codes), 'attribute')} {verb}"
+        if codes
+        else "nothing to do: what can be made now is fresh"
+    )
 
 
 def end_where_blind(scan: ScanPlan | None) -> None:

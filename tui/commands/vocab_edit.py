@@ -1,4 +1,4 @@
-"""Changing the vocabulary: add, edit, rename, remove, import. Every edit keeps the file's comments and order."""
+"""Changing the vocabulary: add, edit, rename, remove. Every edit keeps the file's comments and order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colonnade.tui.commands.setup import vocabulary_source
-from colonnade.tui.console import StoreOption, emit, open_store, say
+from colonnade.tui.commands.vocab_import import DryRunOption, apply_edit, vocab_import
+from colonnade.tui.console import StoreOption, open_store, say
 
 if TYPE_CHECKING:
     from colonnade.engine.store import Store
@@ -41,7 +41,6 @@ NoneOfOption = Annotated[
     list[str] | None,
     typer.Option("--none-of", metavar="CODE,...", help="A rule: each of these below tentative."),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the change as a diff; write nothing.")]
 
 
 def vocab_add(
@@ -95,7 +94,7 @@ def vocab_add(
         return add_attributes(source, [attribute], name)
 
     opened = open_store(store)
-    if _apply(opened, edit, dry_run):
+    if apply_edit(opened, edit, dry_run):
         say(f"{code} added; `colonnade plan` shows what scoring it takes")
 
 
@@ -147,7 +146,7 @@ def vocab_change(
             raise typer.Exit
         return after
 
-    if _apply(open_store(store), edit, dry_run):
+    if apply_edit(open_store(store), edit, dry_run):
         say(f"{code} changed; `colonnade plan` shows what that makes stale")
 
 
@@ -166,7 +165,7 @@ def vocab_rename(
     from colonnade.engine.vocabulary_edit import rename_attribute
 
     opened = open_store(store)
-    if _apply(opened, lambda source, name: rename_attribute(source, old, new, name), dry_run):
+    if apply_edit(opened, lambda source, name: rename_attribute(source, old, new, name), dry_run):
         say(f"{old} is {new} now{_left(opened, old)}")
         _warn_queries(opened, old)
 
@@ -186,44 +185,11 @@ def vocab_remove(
     from colonnade.engine.vocabulary_edit import remove_attribute
 
     opened = open_store(store)
-    if _apply(
+    if apply_edit(
         opened, lambda source, name: remove_attribute(source, code, name, from_rules=from_rules), dry_run
     ):
         say(f"{code} removed{_left(opened, code)}")
         _warn_queries(opened, code)
-
-
-def vocab_import(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A vocabulary file, or one that ships.")],
-    store: StoreOption = None,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Add the attributes of another vocabulary that this one does not have; exit 1 where some say otherwise here.
-
-    The templates and default thresholds stay those of the store.
-
-    Example: colonnade vocab import photography
-    """
-    from colonnade.engine.vocabulary import parse_vocabulary
-    from colonnade.engine.vocabulary_edit import Imported, import_vocabulary
-
-    other = parse_vocabulary(*vocabulary_source(file))
-    results: list[Imported] = []
-
-    def edit(source: bytes, name: str) -> bytes:
-        results.append(import_vocabulary(source, other, name))
-        return results[0].source
-
-    opened = open_store(store)
-    _apply(opened, edit, dry_run)
-    merged = results[0]
-    would = "would be " if dry_run else ""
-    say(f"{len(merged.added):,} {would}added, {len(merged.identical):,} the same already")
-    if merged.added and other.templates != opened.vocabulary().templates:
-        say(f"{file} has other templates; the descriptions are used with those of the store")
-    if merged.conflicts:
-        say(f"{len(merged.conflicts):,} say something else here and were left: {', '.join(merged.conflicts)}")
-        raise typer.Exit(1)
 
 
 def _codes(given: Sequence[str] | None) -> tuple[str, ...]:
@@ -253,33 +219,10 @@ def _changed_rule(
     )
 
 
-def _apply(store: Store, edit: Callable[[bytes, str], bytes], dry_run: bool) -> bool:
-    """Edit the store's vocabulary file; False where only the diff was to be shown."""
-    from colonnade.engine.vocabulary import read_source
-    from colonnade.engine.vocabulary_edit import save_vocabulary
-
-    path = store.vocabulary_path
-    before = read_source(path)
-    after = edit(before, str(path))
-    if dry_run:
-        _print_diff(before, after, str(path))
-        return False
-    save_vocabulary(path, before, after)
-    return True
-
-
 def _left(store: Store, code: str) -> str:
     """What to say of the scores that a code leaves behind; nothing where there are none."""
     stay = f"; its scores stay, as {code}, until `colonnade drop {code}`"
     return stay if store.snapshot().files("scores", code) else ""
-
-
-def _print_diff(before: bytes, after: bytes, name: str) -> None:
-    from difflib import unified_diff
-
-    old, new = (source.decode("utf-8").splitlines() for source in (before, after))
-    for line in unified_diff(old, new, name, f"{name} as edited", n=2, lineterm=""):
-        emit(line)
 
 
 def _warn_queries(store: Store, code: str) -> None:
