@@ -59,6 +59,8 @@ def test_a_picture_that_was_replaced_unseen_gives_no_other_its_vector(tmp_path: 
     assert np.array_equal(vector(store, "b.bmp"), before)
     state, error = image_states(store)["a.bmp"]
     assert state == "unreadable" and error is not None and "other bytes than were scanned" in error
+    plan = store.plan()
+    assert plan.scan is not None and (plan.empty, plan.scan.count("changed"), plan.retries) == (False, 1, 0)
     store.sync()
     assert image_states(store)["a.bmp"] == ("ok", None)
     assert store.plan().empty
