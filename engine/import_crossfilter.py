@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,17 +106,18 @@ def match_stems(snapshot: Snapshot, names: Sequence[str]) -> Matches:
             imported[path] = image_id
         elif state != "missing":
             files.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append((image_id, content))
-    stems, alike = _by_case(files), _by_case(names)
+    folded: dict[str, list[tuple[int, str | None]]] = {}
+    for stem, found in files.items():
+        folded.setdefault(stem.lower(), []).extend(found)
+    alike = Counter(name.lower() for name in names)
     rows: list[int] = []
     ids: list[int] = []
     unclear: list[str] = []
     for row, name in enumerate(names):
-        found, lower = files.get(name, []), name.lower()
+        exact, lower = files.get(name), name.lower()
+        found = exact or folded.get(lower, [])
         several = len({content for _, content in found}) > 1
-        if not found and lower in stems:
-            stem = stems[lower] if alike[lower] else None
-            found = files[stem] if stem else []
-            several = len({content for _, content in found}) != 1
+        several |= bool(found) and not exact and alike[lower] > 1
         if several:
             unclear.append(name)
         if found and not several:
@@ -126,14 +127,6 @@ def match_stems(snapshot: Snapshot, names: Sequence[str]) -> Matches:
         rows += [row] * len(mine)
         ids += mine
     return Matches(np.array(rows, np.int64), np.array(ids, np.int64), tuple(unclear))
-
-
-def _by_case(names: Iterable[str]) -> dict[str, str | None]:
-    """Lower case -> the one name that reads so; None where several do."""
-    found: dict[str, str | None] = {}
-    for name in names:
-        found[name.lower()] = None if name.lower() in found else name
-    return found
 
 
 @dataclass(frozen=True)

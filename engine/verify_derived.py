@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,11 @@ class _Scores:
 
 
 def check_derived(
-    store: Path, files: Sequence[DataFile], definitions: Mapping[str, Mapping[str, Any]], findings: Findings
+    store: Path,
+    files: Sequence[DataFile],
+    definitions: Mapping[str, Mapping[str, Any]],
+    findings: Findings,
+    advice: Callable[[DataFile], str],
 ) -> None:
     """Tell of derived rows that their own rule does not give.
 
@@ -50,6 +54,7 @@ def check_derived(
     Args:
         files: of the scores table, checked before.
         definitions: hash -> document, of those that are sound.
+        advice: what to do about a file.
     """
     if findings.more:  # places of faults that are not known
         return
@@ -62,7 +67,7 @@ def check_derived(
         shard = _Shard(store, cells, rules, faulty)
         for code in sorted(cells):
             try:
-                shard.check(code, findings)
+                shard.check(code, findings, advice)
             except (StoreError, OSError):  # gone since, or told of where its rows were read
                 continue
 
@@ -112,7 +117,7 @@ class _Shard:
     _footers: dict[str, list[Footer]] = field(default_factory=dict)
     _kept: dict[str, _Scores] = field(default_factory=dict)
 
-    def check(self, code: str, findings: Findings) -> None:
+    def check(self, code: str, findings: Findings, advice: Callable[[DataFile], str]) -> None:
         """Compare a cell, if it is of a derived attribute and made from what is stored."""
         files, (footer, *more) = self.cells[code], self._footers_of(code)
         found = self.rules.of(footer.definition)
@@ -127,7 +132,7 @@ class _Shard:
         _compare(rule, stored, given, tally)
         where = str(files[0].path.relative_to(self.store))
         for what in tally:
-            findings.fault(where, what, f"`colonnade derive {code} --force` makes them anew")
+            findings.fault(where, what, advice(files[0]))
 
     def _made_from(self, footer: Footer, inputs: Mapping[str, Any]) -> bool:
         """Whether the inputs are those that a cell was made from."""

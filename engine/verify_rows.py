@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def check_rows(
     images.finish()
     context.images.finish(findings)
     context.vectors.finish(findings)
-    check_derived(store, tables.get("scores", ()), definitions, findings)
+    check_derived(store, tables.get("scores", ()), definitions, findings, partial(_advice, context))
     return context.rows
 
 

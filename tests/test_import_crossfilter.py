@@ -156,6 +156,8 @@ def test_names_that_only_their_case_tells_apart(store: Store) -> None:
         image(3, path="x/EF.jpg"),
         image(4, path="y/EF.jpg"),
         image(5, path="gh.jpg"),
+        image(6, path="Ij.jpg", content_hash="7" * 32),
+        image(7, path="iJ.jpg", content_hash="7" * 32),
     )
 
     def match(*names: str) -> tuple[list[int], list[int], tuple[str, ...]]:
@@ -167,6 +169,7 @@ def test_names_that_only_their_case_tells_apart(store: Store) -> None:
     assert match("cd", "gh") == ([0, 1], [2, 5], ())
     assert match("cd", "Cd") == ([], [], ("cd", "Cd")), "one file, which two rows may mean"
     assert match("ef", "zz", "ZZ") == ([], [], ("ef",))
+    assert match("ij") == ([0, 0], [6, 7], ()), "copies of one picture, whatever their case"
 
 
 def test_a_real_scan(store: Store, tmp_path: Path) -> None:

@@ -145,6 +145,14 @@ def test_another_rule_in_the_vocabulary_changes_nothing_that_is_stored(store: St
     assert STATUS in str(verify(store.path).faults)
 
 
+def test_what_the_vocabulary_has_no_more_is_to_be_dropped(store: Store) -> None:
+    file = store.path / "vocabulary.yaml"
+    file.write_bytes(file.read_bytes().replace(RULES.splitlines(keepends=True)[1], b""))
+    rewrite(store, "neither", change("status", other_status))
+    (fault,) = verify(store.path).faults
+    assert "attribute_code=neither/" in fault.where and "`colonnade drop neither`" in fault.advice
+
+
 def test_scores_that_are_wrong_are_told_of_once(store: Store) -> None:
     rewrite(store, "earth", lambda columns: columns.update(status=["accepted"] * 40))
     (fault,) = verify(store.path).faults
