@@ -16,23 +16,13 @@ from typing import Any
 
 import pytest
 from history_stores import change_vocabulary, mark_missing, refresh
-from sound_stores import VOCABULARY, add_images, sound_store
+from sound_stores import VOCABULARY, add_images
 
 from colonnade.engine.store import Store
 from colonnade.engine.verify import verify
 from colonnade.tui import cli
 
 MAIN = "from colonnade.tui import cli; cli.main()"
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sound_store(tmp_path_factory.mktemp("prepared") / "s").path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
 @dataclass(frozen=True)

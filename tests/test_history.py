@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from history_stores import (
     statuses,
     table_rows,
 )
-from sound_stores import MODEL, VOCABULARY, add_images, rows, sound_store, unit_vectors
+from sound_stores import MODEL, VOCABULARY, add_images, rows, unit_vectors
 
 from colonnade.engine.columns import TABLES
 from colonnade.engine.diff import StatusChange, diff_attribute, diff_summary
@@ -34,17 +33,6 @@ from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, read_table
 from colonnade.engine.verify import verify
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sound_store(tmp_path_factory.mktemp("prepared") / "s").path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
-
 
 # restore
 

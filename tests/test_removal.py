@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +18,7 @@ from history_stores import (
     statuses,
     table_rows,
 )
-from sound_stores import VOCABULARY, add_images, rows, sound_store
+from sound_stores import VOCABULARY, add_images, rows
 
 from colonnade.engine.derive_run import derive_attributes, plan_derive
 from colonnade.engine.errors import ConflictError, InputError
@@ -31,16 +29,6 @@ from colonnade.engine.stage import Stage, open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, read_footer
 from colonnade.engine.tag import tag
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sound_store(tmp_path_factory.mktemp("prepared") / "s").path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
 def test_drop(store: Store) -> None:

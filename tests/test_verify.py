@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sound_stores import MODEL, add_images, embedding_rows, rows, sound_store, unit_vectors
+from sound_stores import MODEL, add_images, embedding_rows, rows, unit_vectors
 
 from colonnade.engine.errors import StoreError
 from colonnade.engine.garbage import collect
@@ -25,16 +25,6 @@ from colonnade.engine.stage import open_stage
 from colonnade.engine.store import Store
 from colonnade.engine.tables import read_files, write_parquet
 from colonnade.engine.verify import verify
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sound_store(tmp_path_factory.mktemp("prepared") / "s").path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
 def faults(store: Store) -> str:

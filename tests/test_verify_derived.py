@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.write_bytes(base + SUN + b"derived_attributes:\n" + derived + RULES)
     derive_attributes(store)
     return store.path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
 def rewrite(store: Store, code: str, edit: Edit) -> None:

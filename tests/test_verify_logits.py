@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import pytest
-from sound_stores import MODEL, add_images, embedding_rows, sound_store, unit_vectors
+from sound_stores import MODEL, add_images, embedding_rows, unit_vectors
 
 from colonnade.engine.prompts import ATTRIBUTE, replace_prompts
 from colonnade.engine.settings import Model, update_settings
@@ -20,16 +16,6 @@ from colonnade.engine.vector_columns import vectors_column, vectors_of
 from colonnade.engine.verify import verify
 
 WORDS = "whose logit is not what the stored vectors of image and prompts give"
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sound_store(tmp_path_factory.mktemp("prepared") / "s").path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
 def rewrite(store: Store, table: str, partition: str, column: str, values: pa.Array) -> None:

@@ -39,11 +39,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store.path
 
 
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
-
-
 def faults(store: Store) -> tuple[Fault, ...]:
     return verify(store.path).faults
 

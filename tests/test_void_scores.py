@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +46,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tag(store, codes=["moon"])
     derive_attributes(store)
     return store.path
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(prepared, tmp_path / "s", symlinks=True))
 
 
 def give_vectors(store: Store, ids: np.ndarray, model: Model = OTHER, seed: int = 8) -> None:
