@@ -57,7 +57,7 @@ class Plan:
     """Images without a vector: those in the table, and those that the scan would add or re-read."""
     images_perhaps: int
     """Of those: whose file may turn out to hold what it held, or to be one that is gone, once it is read. They
-    have another time and the size that they had, or another name and time and the size of one that is gone."""
+    have another time and the size that they had, or are new and have the size, not the time, of one that is gone."""
     copies: int
     """Of the images to embed: those known to have the bytes of another one, whose vector they get undecoded."""
     model_replaced: bool
